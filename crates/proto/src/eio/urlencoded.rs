@@ -1,0 +1,71 @@
+//! `application/x-www-form-urlencoded`, as Node.js' `querystring` reads it.
+
+use std::borrow::Cow;
+
+/// The pairs of a query or a form, decoded; empty pairs are skipped.
+pub(super) fn pairs(input: &[u8]) -> impl Iterator<Item = (Cow<'_, [u8]>, Cow<'_, [u8]>)> {
+    input.split(|&byte| byte == b'&').filter(|pair| !pair.is_empty()).map(|pair| {
+        let mut halves = pair.splitn(2, |&byte| byte == b'=');
+        let name = halves.next().unwrap_or_default();
+        let value = halves.next().unwrap_or_default();
+        (decode(name), decode(value))
+    })
+}
+
+/// `+` is a space, `%XX` a byte; a `%` that starts no such escape stays.
+fn decode(input: &[u8]) -> Cow<'_, [u8]> {
+    let Some(first) = memchr::memchr2(b'+', b'%', input) else {
+        return Cow::Borrowed(input);
+    };
+    let (plain, mut rest) = input.split_at(first);
+    // Decoding never grows.
+    let mut out = Vec::with_capacity(input.len());
+    out.extend_from_slice(plain);
+    while let Some((&byte, tail)) = rest.split_first() {
+        let escaped = match *tail {
+            [high, low, ..] if byte == b'%' => hex(high).zip(hex(low)),
+            _ => None,
+        };
+        let (decoded, after) = match escaped {
+            Some((high, low)) => (high << 4 | low, tail.get(2..).unwrap_or_default()),
+            None => (if byte == b'+' { b' ' } else { byte }, tail),
+        };
+        out.push(decoded);
+        rest = after;
+    }
+    Cow::Owned(out)
+}
+
+fn hex(digit: u8) -> Option<u8> {
+    char::from(digit).to_digit(16).and_then(|value| u8::try_from(value).ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn decodes_like_node() {
+        for (input, output) in [
+            ("plain", "plain"),
+            ("a+b%20c", "a b c"),
+            ("%e2%82%AC", "€"),
+            ("100%", "100%"),
+            ("%4", "%4"),
+            ("%zz%41", "%zzA"),
+            ("%%41", "%A"),
+        ] {
+            assert_eq!(decode(input.as_bytes()), output.as_bytes(), "{input}");
+        }
+    }
+
+    #[test]
+    fn splits_pairs() {
+        let found: Vec<_> = pairs(b"&a=1&&b&c=d=e&=x").collect();
+        let expected: [(&[u8], &[u8]); 4] = [(b"a", b"1"), (b"b", b""), (b"c", b"d=e"), (b"", b"x")];
+        assert_eq!(found.len(), expected.len());
+        for ((name, value), expected) in found.iter().zip(expected) {
+            assert_eq!((&**name, &**value), expected);
+        }
+    }
+}

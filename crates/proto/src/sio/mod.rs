@@ -1,0 +1,40 @@
+//! Socket.IO protocol 5, and 4 for old clients: packets and both parsers. No IO, clock or lock.
+//!
+//! [`Decoder`] turns Engine.IO messages into [`Packet`]s whose arguments stay raw until somebody asks for a
+//! type; the `encode_*` functions turn the application's values into messages, with room in front for the
+//! layers below.
+
+mod args;
+mod binary;
+mod encode;
+mod error;
+#[doc(hidden)]
+pub mod fuzz;
+mod json;
+mod json_text;
+mod msgpack_scan;
+mod packet;
+mod parser;
+mod reason;
+mod reserved;
+mod shape;
+mod value;
+mod violation;
+
+pub use args::{Args, OwnedArgs, RawArg};
+pub use binary::Binary;
+pub use encode::{
+    Encoded, encode_ack, encode_client_connect, encode_connect, encode_connect_error, encode_disconnect,
+    encode_error_v4, encode_event,
+};
+pub use error::{DecodeError, EncodeError};
+pub use packet::{Kind, Packet};
+pub use parser::{Decoder, Limits, Parser};
+pub use reason::DisconnectReason;
+pub use reserved::is_reserved;
+pub use shape::{Many, is_many};
+pub use value::Value;
+pub use violation::Violation;
+
+/// The largest integer both ends represent exactly: 2^53 - 1, the limit of JavaScript. Ids above it are refused.
+pub(crate) const MAX_SAFE_INTEGER: u64 = (1 << 53) - 1;

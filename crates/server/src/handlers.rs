@@ -1,0 +1,194 @@
+//! What the server does with no code: clients join and leave rooms and publish to rooms they are in. Every
+//! request is acknowledged with what happened.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use serde::Serialize;
+use trunkline::{Args, Data, ExtractError, Io, Namespace, Reply, Socket, SocketId, State, Value};
+
+use crate::bucket::Bucket;
+use crate::config::Config;
+use crate::setting::Allow;
+
+/// What clients may do; the state of all handlers.
+#[derive(Debug)]
+pub(crate) struct Policy {
+    allow: Vec<Allow>,
+    max_rooms: usize,
+    max_room_name: usize,
+    max_events_per_second: u32,
+}
+
+/// The acknowledgement: `{"ok":true,"rooms":[…]}`, `{"ok":true,"receivers":n}` or `{"ok":false,"error":"…"}`.
+#[derive(Debug, Serialize)]
+struct Outcome {
+    ok: bool,
+    /// The rooms it is in now, without its own-id room, sorted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rooms: Option<Vec<String>>,
+    /// How many others are in the room.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    receivers: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
+}
+
+impl Policy {
+    pub(crate) fn new(config: &Config) -> Arc<Self> {
+        Arc::new(Self {
+            allow: config.allow.clone(),
+            max_rooms: config.max_rooms,
+            max_room_name: config.max_room_name.0,
+            max_events_per_second: config.max_events_per_second,
+        })
+    }
+
+    /// The rule for a room: the first that fits.
+    fn rule(&self, namespace: &str, room: &str) -> Option<&Allow> {
+        self.allow.iter().find(|rule| rule.namespace.matches(namespace) && rule.room.matches(room))
+    }
+
+    fn may_join(&self, socket: &Socket, room: &str) -> Result<(), String> {
+        if room.is_empty() || room.len() > self.max_room_name {
+            return Err(format!("a room's name has 1 to {} bytes", self.max_room_name));
+        }
+        let namespace = socket.namespace();
+        // A socket's id is a room of its own: who could join it would read what is sent to somebody else.
+        if namespace.socket(&SocketId::from(room)).is_some() {
+            return Err("this room belongs to one socket".into());
+        }
+        if !self.rule(namespace.name(), room).is_some_and(|rule| rule.join) {
+            return Err("joining this room is not allowed".into());
+        }
+        let rooms = socket.rooms();
+        // The own-id room is not counted.
+        if rooms.len() > self.max_rooms && !rooms.iter().any(|r| **r == *room) {
+            return Err(format!("a client may be in {} rooms at most", self.max_rooms));
+        }
+        Ok(())
+    }
+
+    fn may_publish(&self, socket: &Socket, room: &str) -> Result<(), String> {
+        if !socket.rooms().iter().any(|r| **r == *room) {
+            return Err("not in this room".into());
+        }
+        let allowed = self.rule(socket.namespace().name(), room).is_some_and(|rule| rule.publish);
+        if allowed { Ok(()) } else { Err("publishing to this room is not allowed".into()) }
+    }
+
+    /// Counts a request of a client. The bucket is made at its first one: silent clients cost nothing.
+    fn within_rate(&self, socket: &Socket) -> Result<(), String> {
+        let rate = self.max_events_per_second;
+        if rate == 0 {
+            return Ok(());
+        }
+        let now = Instant::now();
+        let bucket = socket.get::<Arc<Mutex<Bucket>>>().unwrap_or_else(|| {
+            let bucket = Arc::new(Mutex::new(Bucket::new(rate, now)));
+            socket.insert(Arc::clone(&bucket));
+            bucket
+        });
+        let taken = bucket.lock().unwrap_or_else(PoisonError::into_inner).take(rate, now);
+        if taken { Ok(()) } else { Err(format!("more than {rate} requests in a second")) }
+    }
+}
+
+/// Registers the handlers in all namespaces of the configuration.
+pub(crate) fn register(io: &Io, config: &Config) {
+    for name in &config.namespaces {
+        if name.is_pattern() {
+            io.of_pattern(&name.0).register(handlers);
+        } else {
+            handlers(io.of(&name.0));
+        }
+    }
+    if !config.namespaces.iter().any(|name| name.0 == "/") {
+        // It exists always, since old clients enter it by themselves; it just does nothing.
+        tracing::debug!("\"/\" is not among the namespaces: its clients are left without handlers");
+    }
+}
+
+fn handlers(namespace: Namespace) -> Namespace {
+    namespace.on("join", join).on("leave", leave).on("publish", publish)
+}
+
+type Room = Result<Data<String>, ExtractError>;
+
+async fn join(socket: Socket, State(policy): State<Arc<Policy>>, room: Room) -> Reply<Outcome> {
+    answer(|| {
+        policy.within_rate(&socket)?;
+        let room = name(room)?;
+        policy.may_join(&socket, &room)?;
+        socket.join(room);
+        Ok(in_rooms(&socket))
+    })
+}
+
+async fn leave(socket: Socket, State(policy): State<Arc<Policy>>, room: Room) -> Reply<Outcome> {
+    answer(|| {
+        policy.within_rate(&socket)?;
+        let room = name(room)?;
+        if room == socket.id().as_str() {
+            return Err("a socket cannot leave its own room".into());
+        }
+        socket.leave(room);
+        Ok(in_rooms(&socket))
+    })
+}
+
+/// `publish(room, event, data…)`: everybody else in the room gets `event` with the data.
+async fn publish(
+    socket: Socket,
+    State(policy): State<Arc<Policy>>,
+    args: Args<Vec<Value>>,
+) -> Reply<Outcome> {
+    answer(|| {
+        policy.within_rate(&socket)?;
+        let mut args = args.0.into_iter();
+        let (Some(Value::String(room)), Some(Value::String(event))) = (args.next(), args.next()) else {
+            return Err("publish takes the names of a room and of an event, then data".into());
+        };
+        policy.may_publish(&socket, &room)?;
+        let others = socket.to(&room);
+        let receivers = others.count();
+        others.emit(&event, Args(args.collect::<Vec<_>>())).map_err(|error| error.to_string())?;
+        Ok(Outcome { receivers: Some(receivers), ..Outcome::done() })
+    })
+}
+
+impl Outcome {
+    fn done() -> Self {
+        Self { ok: true, rooms: None, receivers: None, error: None }
+    }
+}
+
+fn answer(act: impl FnOnce() -> Result<Outcome, String>) -> Reply<Outcome> {
+    Reply(act().unwrap_or_else(|error| Outcome { ok: false, error: Some(error), ..Outcome::done() }))
+}
+
+fn name(room: Room) -> Result<String, String> {
+    room.map(|Data(room)| room).map_err(|_| "the room's name is missing".to_owned())
+}
+
+fn in_rooms(socket: &Socket) -> Outcome {
+    let own = socket.id().as_str();
+    let mut rooms: Vec<_> = socket.rooms().iter().filter(|r| ***r != *own).map(ToString::to_string).collect();
+    rooms.sort_unstable();
+    Outcome { rooms: Some(rooms), ..Outcome::done() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_rule_that_fits_counts() {
+        let policy = Policy::new(&Config::default());
+        let may_join =
+            |namespace: &str, room: &str| policy.rule(namespace, room).is_some_and(|rule| rule.join);
+        assert!(may_join("/", "lobby"));
+        assert!(!may_join("/", "$system"));
+        assert!(!may_join("/chat", "lobby"), "no rule is about /chat");
+    }
+}

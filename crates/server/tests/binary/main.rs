@@ -1,0 +1,8 @@
+//! The real binary, from outside: what it serves, what it says, how it ends.
+
+mod client;
+mod errors;
+mod pages;
+mod program;
+mod rooms;
+mod signals;

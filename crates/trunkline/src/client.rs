@@ -1,0 +1,538 @@
+//! The Socket.IO half of a connection: the namespaces it is in, and the handlers that run for it.
+//!
+//! Owned and polled by the session's task. Handlers of one socket run one at a time, in arrival order; reading, acknowledgements
+//! and heartbeats go on meanwhile (design 8.3).
+
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+use futures_core::future::BoxFuture;
+use smallvec::SmallVec;
+use trunkline_proto::eio::{self, CloseReason, Version};
+use trunkline_proto::sio::{self, DisconnectReason, Kind, OwnedArgs, Violation};
+
+use crate::ack::AckTarget;
+use crate::admission::{Admission, Refusal};
+use crate::dynamic::Rule;
+use crate::engine::SessionApp;
+use crate::extract::Cx;
+use crate::handshake::query_pairs;
+use crate::io::IoCore;
+use crate::namespace::Hold;
+use crate::run::{Event, Panicked, Run, guard_poll};
+use crate::session::{Command, Session};
+use crate::shard::Class;
+use crate::socket::{Socket, SocketId, reason_of};
+use crate::wire::{HEADROOM, Packet};
+
+/// One connection's namespaces.
+pub(crate) struct Client {
+    io: Arc<IoCore>,
+    session: Arc<Session>,
+    decoder: sio::Decoder,
+    sockets: SmallVec<[Entry; 1]>,
+    entering: Vec<Entering>,
+    /// Namespaces that the server took the client out of: what was under way for them is dropped, not a violation.
+    left: Vec<Arc<str>>,
+    /// Events that wait for a handler, and their bytes.
+    pending: usize,
+    pending_bytes: usize,
+    /// The bound was reached, and half of it is still waiting: reading goes on below that, not after each event.
+    full: bool,
+    /// Until when it has to enter a namespace.
+    connect_deadline: Option<Instant>,
+    /// Until when the attachments of a packet have to come.
+    attachments_deadline: Option<Instant>,
+    /// A rule was broken: nothing more is taken.
+    ending: bool,
+}
+
+/// A socket and what runs for it.
+struct Entry {
+    socket: Socket,
+    run: Option<Box<Run>>,
+    gone: bool,
+}
+
+/// A namespace that the checks have not decided on yet.
+struct Entering {
+    namespace: Arc<str>,
+    future: BoxFuture<'static, Result<Entered, Refusal>>,
+}
+
+struct Entered {
+    namespace: Hold,
+    admission: Admission,
+}
+
+/// Events handled in one poll: others come first then.
+const EVENTS_PER_POLL: usize = 64;
+/// The reference's words.
+const INVALID_NAMESPACE: &str = "Invalid namespace";
+/// Bytes of a namespace's name: a pattern keeps the names that clients invent.
+const MAX_NAMESPACE: usize = 256;
+/// Bytes of a CONNECT's payload: it is kept as long as its socket.
+const MAX_AUTH: usize = 16 * 1024;
+/// What an event costs in the queue beside its bytes.
+const EVENT_COST: usize = 64;
+
+impl Client {
+    pub(crate) fn new(io: Arc<IoCore>, session: Arc<Session>) -> Self {
+        let limits = sio::Limits { max_attachments: io.config.max_attachments, ..sio::Limits::default() };
+        let connect_deadline = Some(Instant::now() + io.config.connect_timeout);
+        Self {
+            decoder: sio::Decoder::new(io.config.parser, limits),
+            io,
+            session,
+            sockets: SmallVec::new(),
+            entering: Vec::new(),
+            left: Vec::new(),
+            pending: 0,
+            pending_bytes: 0,
+            full: false,
+            connect_deadline,
+            attachments_deadline: None,
+            ending: false,
+        }
+    }
+
+    fn on_packet(&mut self, packet: sio::Packet<'_>, cx: &mut Context<'_>) -> Result<(), CloseReason> {
+        let is_named = |e: &Entry| !e.gone && *e.socket.namespace_core().name == *packet.nsp;
+        // One that the application disconnects at this moment is left already, though its handlers are still to be told.
+        let found = self.sockets.iter().position(|e| is_named(e) && e.socket.is_connected());
+        match (packet.kind, found) {
+            (Kind::Connect { .. }, Some(_)) => self.violate(Violation::DuplicateConnect),
+            (Kind::Connect { auth, query }, None) => {
+                if self.entering.iter().any(|e| *e.namespace == *packet.nsp) {
+                    self.violate(Violation::DuplicateConnect);
+                    return Ok(());
+                }
+                let auth = match query {
+                    _ if self.session.version == Version::V4 => auth.map(|auth| auth.to_owned()),
+                    Some(query) => Some(OwnedArgs::from_value(&query_object(query))),
+                    None => None,
+                };
+                if auth.as_ref().is_some_and(|auth| auth.size() > MAX_AUTH) {
+                    self.refuse(packet.nsp, &Refusal::new("Auth payload too large"));
+                    return Ok(());
+                }
+                self.enter(packet.nsp, auth, cx);
+            }
+            (Kind::ConnectError { .. }, _) => self.violate(Violation::ConnectErrorFromClient),
+            (Kind::Disconnect, Some(index)) => {
+                let entry = &mut self.sockets[index];
+                // False if the application was faster: `on_left` follows.
+                if entry.socket.exit() {
+                    entry.gone = true;
+                    self.queue(index, Event::Gone(DisconnectReason::ClientNamespaceDisconnect), cx);
+                }
+            }
+            (Kind::Event { name, id, args }, Some(index)) => {
+                return self.on_event(index, &name, id, args, cx);
+            }
+            (Kind::Ack { id, args }, Some(index)) => {
+                let socket = &self.sockets[index].socket;
+                if !socket.core().acks.answer(socket.id(), id, &args) {
+                    tracing::debug!(?socket, id, "an acknowledgement that nobody waits for");
+                }
+            }
+            (_, None) if self.left.iter().any(|name| **name == *packet.nsp) => {}
+            (_, None) if self.sockets.iter().any(is_named) => {}
+            // In protocol 4 a client may leave what it never entered, as the reference allows.
+            (Kind::Disconnect, None) if self.session.version == Version::V3 => {}
+            (_, None) => self.violate(Violation::NotConnectedToNamespace),
+        }
+        Ok(())
+    }
+
+    fn on_event(
+        &mut self,
+        index: usize,
+        name: &str,
+        id: Option<u64>,
+        args: sio::Args<'_>,
+        cx: &mut Context<'_>,
+    ) -> Result<(), CloseReason> {
+        let entry = &mut self.sockets[index];
+        let ack = id.map(|id| AckTarget::new(entry.socket.clone(), id));
+        if entry.run.is_none() {
+            // Nothing runs and nothing waits: the arguments need not be copied.
+            entry.run = Run::start(&entry.socket, name, args, ack, cx);
+            return Ok(());
+        }
+        let args = args.to_owned();
+        self.pending += 1;
+        self.pending_bytes += args.size() + name.len() + EVENT_COST;
+        let config = &self.io.config;
+        if self.pending >= config.max_pending_events || self.pending_bytes >= config.max_pending_bytes {
+            self.full = true;
+        }
+        self.session.engine.budget.add(args.size() + name.len() + EVENT_COST);
+        self.queue(index, Event::Message { name: name.into(), args, ack }, cx);
+        self.check_overflow()
+    }
+
+    /// A handler that waits for this client's answer would wait in vain once we stop reading (design 8.3).
+    fn check_overflow(&self) -> Result<(), CloseReason> {
+        if self.is_full() && self.sockets.iter().any(|e| e.socket.core().acks.is_awaited_by_handler()) {
+            return Err(CloseReason::InboundOverflow);
+        }
+        Ok(())
+    }
+
+    /// Puts an event behind those that wait; starts it if there are none.
+    fn queue(&mut self, index: usize, event: Event, cx: &mut Context<'_>) {
+        let Entry { socket, run, .. } = &mut self.sockets[index];
+        let is_idle = run.is_none();
+        run.get_or_insert_default().queue.push_back(event);
+        if is_idle {
+            let socket = socket.clone();
+            self.advance(index, &socket, cx);
+        }
+    }
+
+    /// Polls what runs for a socket, and starts what waits.
+    fn advance(&mut self, index: usize, socket: &Socket, cx: &mut Context<'_>) {
+        let Some(entry) = self.sockets.get_mut(index) else { return };
+        let Some(run) = &mut entry.run else { return };
+        for _ in 0..EVENTS_PER_POLL {
+            if run.poll(socket, cx).is_pending() {
+                return;
+            }
+            let Some(event) = run.queue.pop_front() else {
+                entry.run = None;
+                return;
+            };
+            if let Event::Message { name, args, .. } = &event {
+                let cost = args.size() + name.len() + EVENT_COST;
+                self.pending -= 1;
+                self.pending_bytes -= cost;
+                let config = &self.io.config;
+                if self.pending <= config.max_pending_events / 2
+                    && self.pending_bytes <= config.max_pending_bytes / 2
+                {
+                    self.full = false;
+                }
+                self.session.engine.budget.sub(cost);
+            }
+            run.begin(socket, event, cx);
+        }
+        cx.waker().wake_by_ref();
+    }
+
+    fn advance_all(&mut self, cx: &mut Context<'_>) {
+        let mut has_gone = false;
+        for index in 0..self.sockets.len() {
+            if self.sockets[index].run.is_some() {
+                let socket = self.sockets[index].socket.clone();
+                self.advance(index, &socket, cx);
+            }
+            has_gone |= self.sockets[index].gone;
+        }
+        if has_gone {
+            self.sockets.retain(|e| {
+                let is_over = e.gone && e.run.is_none();
+                if is_over {
+                    e.socket.forget_listeners();
+                }
+                !is_over
+            });
+        }
+    }
+
+    /// A client asks to enter a namespace.
+    fn enter(&mut self, name: &str, auth: Option<OwnedArgs>, cx: &mut Context<'_>) {
+        if name.len() > MAX_NAMESPACE {
+            return self.refuse(name, &Refusal::new(INVALID_NAMESPACE));
+        }
+        let inside = self.sockets.iter().filter(|e| !e.gone || e.run.is_some()).count();
+        if inside + self.entering.len() >= self.io.config.max_namespaces {
+            return self.refuse(name, &Refusal::new("Too many namespaces"));
+        }
+        self.left.retain(|left| **left != *name);
+        let namespace: Arc<str> = Arc::from(name);
+        let future =
+            Box::pin(admit(Arc::clone(&self.io), Arc::clone(&self.session), Arc::clone(&namespace), auth));
+        self.entering.push(Entering { namespace, future });
+        self.poll_entering(cx);
+    }
+
+    fn poll_entering(&mut self, cx: &mut Context<'_>) {
+        let mut index = 0;
+        while let Some(entering) = self.entering.get_mut(index) {
+            let result = match guard_poll(&mut entering.future, cx) {
+                Ok(Poll::Pending) => {
+                    index += 1;
+                    continue;
+                }
+                Ok(Poll::Ready(result)) => result,
+                Err(()) => {
+                    self.io.failed("check", None, &Panicked.into(), true);
+                    Err(Refusal::new(crate::handler::INTERNAL))
+                }
+            };
+            let entering = self.entering.swap_remove(index);
+            match result {
+                Ok(entered) => self.entered(entered, cx),
+                Err(refusal) => self.refuse(&entering.namespace, &refusal),
+            }
+        }
+    }
+
+    fn entered(&mut self, entered: Entered, cx: &mut Context<'_>) {
+        let Entered { namespace: hold, admission } = entered;
+        let namespace = hold.namespace();
+        let is_v3 = self.session.version == Version::V3;
+        let id =
+            if is_v3 { SocketId::for_v3(&namespace.name, &self.session.sid) } else { SocketId::random() };
+        let socket = Socket::new(
+            id,
+            Arc::clone(&self.io),
+            Arc::clone(namespace),
+            Arc::clone(&self.session),
+            admission.raw_auth().cloned(),
+            admission.take_data(),
+        );
+        let sid = (!is_v3).then(|| socket.id().as_str());
+        let encoded = sio::encode_connect(self.io.config.parser, HEADROOM, &namespace.name, sid, None);
+        // Before it enters the rooms, so that no broadcast overtakes it.
+        self.push(encoded);
+        socket.enter();
+        self.connect_deadline = None;
+        self.sockets.push(Entry { socket, run: None, gone: false });
+        self.queue(self.sockets.len() - 1, Event::Connected, cx);
+    }
+
+    fn refuse(&mut self, namespace: &str, refusal: &Refusal) {
+        let encoded = if self.session.version == Version::V3 {
+            // The reference answers with the bare data or message, but for a namespace that is not there.
+            let payload = match &refusal.data {
+                Some(data) => data.clone(),
+                None if refusal.message == INVALID_NAMESPACE => {
+                    serde_json::json!({ "message": INVALID_NAMESPACE })
+                }
+                None => refusal.message.clone().into(),
+            };
+            sio::encode_error_v4(HEADROOM, namespace, &payload)
+        } else {
+            sio::encode_connect_error(
+                self.io.config.parser,
+                HEADROOM,
+                namespace,
+                &refusal.message,
+                refusal.data.as_ref(),
+            )
+        };
+        self.push(encoded);
+    }
+
+    fn push(&self, encoded: sio::Encoded) {
+        let packet = Packet::encoded(encoded, true, &self.session.engine.budget);
+        if self.session.push(&packet, Class::Control) == crate::shard::Push::Full {
+            self.session.command(Command::Close(CloseReason::SlowReader));
+        }
+    }
+
+    /// The client broke a rule of the Socket.IO protocol: its connection ends, after what is queued for it.
+    fn violate(&mut self, violation: Violation) {
+        tracing::debug!(session = ?self.session, %violation, "the client broke a rule");
+        self.io.parts.metrics.violations.add(1);
+        self.ending = true;
+        let is_ours = matches!(
+            violation,
+            Violation::DuplicateConnect
+                | Violation::NotConnectedToNamespace
+                | Violation::ConnectErrorFromClient
+        );
+        if is_ours {
+            for entry in &mut self.sockets {
+                if !entry.gone && entry.socket.exit() {
+                    entry.gone = true;
+                    let run = entry.run.get_or_insert_default();
+                    run.queue.push_back(Event::Gone(DisconnectReason::ForcedServerClose));
+                }
+            }
+        }
+        self.session.command(Command::Finish(CloseReason::ForcedClose));
+    }
+}
+
+impl SessionApp for Client {
+    fn on_open(&mut self, cx: &mut Context<'_>) {
+        // Clients of protocol 4 are in `/` without asking.
+        if self.session.version == Version::V3 {
+            self.enter("/", None, cx);
+        }
+    }
+
+    fn on_message(&mut self, message: eio::Message<'_>, cx: &mut Context<'_>) -> Result<(), CloseReason> {
+        if self.ending {
+            return Ok(());
+        }
+        // The packet borrows the decoder, so that goes aside for a moment.
+        let limits = sio::Limits::default();
+        let mut decoder =
+            std::mem::replace(&mut self.decoder, sio::Decoder::new(self.io.config.parser, limits));
+        let held = decoder.buffered();
+        let decoded = match &message {
+            eio::Message::Text(text) => decoder.decode_text(text),
+            eio::Message::Binary(data) => decoder.decode_binary(std::borrow::Cow::Borrowed(data)),
+        };
+        let result = match decoded {
+            Ok(Some(packet)) => self.on_packet(packet, cx),
+            Ok(None) => Ok(()),
+            Err(violation) => {
+                self.violate(violation);
+                Ok(())
+            }
+        };
+        decoder.release();
+        let holds = decoder.buffered();
+        let budget = &self.session.engine.budget;
+        budget.add(holds);
+        budget.sub(held);
+        // What comes in counts too: over the bound nobody may make us hold more.
+        let result =
+            if holds > held && budget.is_over() { Err(CloseReason::InboundOverflow) } else { result };
+        self.attachments_deadline = match (decoder.is_waiting(), self.attachments_deadline) {
+            (false, _) => None,
+            (true, Some(deadline)) => Some(deadline),
+            (true, None) => Some(Instant::now() + self.io.config.attachments_timeout),
+        };
+        self.decoder = decoder;
+        result
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Result<(), CloseReason> {
+        self.advance_all(cx);
+        self.poll_entering(cx);
+        self.check_overflow()
+    }
+
+    fn is_full(&self) -> bool {
+        self.full
+    }
+
+    fn poll_timeout(&self) -> Option<Instant> {
+        [self.connect_deadline, self.attachments_deadline].into_iter().flatten().min()
+    }
+
+    fn handle_timeout(&mut self, now: Instant, _: &mut Context<'_>) -> Result<(), CloseReason> {
+        if self.connect_deadline.is_some_and(|d| d <= now) {
+            self.connect_deadline = None;
+            if self.sockets.is_empty() {
+                tracing::debug!(session = ?self.session, "entered no namespace in time");
+                self.session.command(Command::Finish(CloseReason::ForcedClose));
+            }
+        }
+        if self.attachments_deadline.is_some_and(|d| d <= now) {
+            self.attachments_deadline = None;
+            return Err(CloseReason::ParseError);
+        }
+        Ok(())
+    }
+
+    fn on_left(&mut self, socket: Socket, reason: DisconnectReason, cx: &mut Context<'_>) {
+        let Some(index) = self.sockets.iter().position(|e| e.socket == socket) else { return };
+        let name = &socket.namespace_core().name;
+        if !self.left.contains(name) && self.left.len() < self.io.config.max_namespaces {
+            self.left.push(Arc::clone(name));
+        }
+        self.sockets[index].gone = true;
+        self.queue(index, Event::Gone(reason), cx);
+    }
+
+    fn on_disconnect_all(&mut self, _: &mut Context<'_>) {
+        self.entering.clear();
+        self.sockets.iter().filter(|e| !e.gone).for_each(|e| e.socket.disconnect(false));
+        self.session.command(Command::Finish(CloseReason::ForcedClose));
+    }
+
+    fn on_close(&mut self, reason: CloseReason, cx: &mut Context<'_>) {
+        self.entering.clear();
+        self.connect_deadline = None;
+        self.attachments_deadline = None;
+        self.session.engine.budget.sub(self.decoder.buffered());
+        self.decoder = sio::Decoder::new(self.io.config.parser, sio::Limits::default());
+        for index in 0..self.sockets.len() {
+            let entry = &mut self.sockets[index];
+            // False also if the application disconnects it at this moment: `on_left` follows.
+            if entry.socket.exit() {
+                entry.gone = true;
+                self.queue(index, Event::Gone(reason_of(reason)), cx);
+            }
+        }
+    }
+
+    fn poll_closed(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.advance_all(cx);
+        if self.sockets.is_empty() { Poll::Ready(()) } else { Poll::Pending }
+    }
+}
+
+impl Drop for Client {
+    fn drop(&mut self) {
+        // Only if the runtime ended before the session did.
+        self.session.engine.budget.sub(self.pending_bytes + self.decoder.buffered());
+        for entry in &self.sockets {
+            entry.socket.exit();
+            entry.socket.forget_listeners();
+        }
+    }
+}
+
+/// Finds or makes the namespace and asks its checks.
+async fn admit(
+    io: Arc<IoCore>,
+    session: Arc<Session>,
+    name: Arc<str>,
+    auth: Option<OwnedArgs>,
+) -> Result<Entered, Refusal> {
+    let admission = Admission::new(Arc::clone(&name), Arc::clone(&session), auth);
+    let mut found = io.enter(&name);
+    if found.is_none() {
+        for parent in io.functions() {
+            let Rule::Function(function) = &parent.rule else { continue };
+            if function(admission.clone()).await {
+                found = Some(io.enter_child(&name, &parent));
+                break;
+            }
+        }
+    }
+    let Some(hold) = found else { return Err(Refusal::new(INVALID_NAMESPACE)) };
+    let namespace = hold.namespace();
+    let table = namespace.table.read();
+    for check in &table.checks {
+        let future = {
+            let mut cx = Cx {
+                io: &io,
+                session: &session,
+                namespace,
+                socket: None,
+                admission: Some(&admission),
+                auth: admission.raw_auth(),
+                event: "check",
+                args: None,
+                ack: None,
+                ack_taken: false,
+                reason: None,
+            };
+            check.call(&mut cx).map_err(|error| {
+                let refusal = Refusal::new(error.to_string());
+                io.failed("check", None, &error.into(), false);
+                refusal
+            })?
+        };
+        future.await?;
+    }
+    Ok(Entered { namespace: hold, admission })
+}
+
+/// Protocol 4: the namespace's query as an object of strings.
+fn query_object(query: &str) -> serde_json::Value {
+    query_pairs(query)
+        .map(|(name, value)| (name.into_owned(), value.into_owned().into()))
+        .collect::<serde_json::Map<_, _>>()
+        .into()
+}

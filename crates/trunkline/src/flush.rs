@@ -1,0 +1,324 @@
+//! The flusher: writes what waits for a shard's dirty receivers, about 128 of them at a time.
+//!
+//! Everything that waits for a receiver goes out in one vectored send, outside the shard's lock. Between two chunks the
+//! runtime reads its sockets, and further packets collect by themselves.
+
+use std::io::{self, IoSlice};
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::{Duration, Instant};
+
+use socket2::SockRef;
+use tokio::io::Interest;
+use tokio::net::TcpStream;
+use trunkline_proto::eio::CloseReason;
+
+use crate::outbox::{Mode, PollSender, Sink};
+use crate::session::{Command, Session};
+use crate::shard::{Shard, Slot, State};
+use crate::wire::{Queue, Wire};
+
+/// Receivers in one chunk: larger ones push the kernel's work to its softirq thread (measured, design 7).
+const CHUNK: usize = 128;
+/// Receivers closed in one go when memory is short.
+const SHED: usize = 32;
+
+/// How often memory is looked at while it is short.
+const PRESSURE: Duration = Duration::from_millis(20);
+
+/// Runs until the engine or the runtime ends.
+pub(crate) async fn run(shard: Arc<Shard>) {
+    let mut chunk = Vec::with_capacity(CHUNK);
+    let mut looked = Instant::now();
+    loop {
+        let is_over = shard.with(|state| state.budget.is_over());
+        let waited = if is_over {
+            // Nothing tells when receivers become slow enough to be closed: look again after a while.
+            tokio::time::timeout(PRESSURE, work(&shard)).await.unwrap_or(Work::Some)
+        } else {
+            work(&shard).await
+        };
+        if waited == Work::Ended {
+            return;
+        }
+        loop {
+            relieve(&shard, &mut looked);
+            if !flush(&shard, &mut chunk) {
+                break;
+            }
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Work {
+    Some,
+    Ended,
+}
+
+/// Waits for dirty receivers, or for memory to become short.
+async fn work(shard: &Shard) -> Work {
+    std::future::poll_fn(|cx| {
+        shard.with(|state| {
+            if state.ended {
+                return Poll::Ready(Work::Ended);
+            }
+            let is_over = state.budget.is_over();
+            let is_news = is_over && !state.pressed;
+            state.pressed = is_over;
+            if is_news || !state.dirty.is_empty() {
+                return Poll::Ready(Work::Some);
+            }
+            match &mut state.flusher {
+                Some(waker) => waker.clone_from(cx.waker()),
+                none => *none = Some(cx.waker().clone()),
+            }
+            Poll::Pending
+        })
+    })
+    .await
+}
+
+/// Closes the slowest receivers while memory is short; looks at most every `PRESSURE`, since it visits all outboxes.
+fn relieve(shard: &Shard, looked: &mut Instant) {
+    if shard.with(|state| state.budget.is_over()) && looked.elapsed() >= PRESSURE {
+        *looked = Instant::now();
+        shard.with(|state| state.shed(SHED));
+    }
+}
+
+/// One receiver's share of a chunk.
+struct Job {
+    slot: Slot,
+    stream: Arc<TcpStream>,
+    queue: Queue,
+    written: usize,
+    wire: Wire,
+    outcome: Outcome,
+}
+
+/// What a write did.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Outcome {
+    /// All is written.
+    Done,
+    /// The stream takes no more; the queue starts with what is left.
+    Blocked,
+    /// The stream is broken.
+    Failed,
+}
+
+/// Writes one chunk; false if nothing was dirty.
+fn flush(shard: &Shard, chunk: &mut Vec<Job>) -> bool {
+    let mut tasks: Vec<Arc<Session>> = Vec::new();
+    let mut polls: Vec<(PollSender, Queue)> = Vec::new();
+    let any = shard.with(|state| take(state, chunk, &mut tasks, &mut polls));
+    for (sender, queue) in polls {
+        // A request that was aborted ends its session by itself.
+        drop(sender.send(queue));
+    }
+    tasks.iter().for_each(|session| session.wake());
+    if chunk.is_empty() {
+        return any;
+    }
+    let mut sent = (0, 0);
+    for job in &mut *chunk {
+        let before = job.queue.len();
+        job.outcome = write(&job.stream, &mut job.queue, &mut job.written, job.wire, &mut sent.1);
+        sent.0 += before - job.queue.len();
+    }
+    shard.counters.sent(sent.0, sent.1);
+    let mut done = Vec::new();
+    shard.with(|state| {
+        for job in chunk.drain(..) {
+            settle(state, job, &mut done);
+        }
+    });
+    done.into_iter().for_each(Finished::tell);
+    true
+}
+
+/// Takes up to `CHUNK` receivers off the dirty list.
+fn take(
+    state: &mut State,
+    chunk: &mut Vec<Job>,
+    tasks: &mut Vec<Arc<Session>>,
+    polls: &mut Vec<(PollSender, Queue)>,
+) -> bool {
+    let mut any = false;
+    while chunk.len() + polls.len() < CHUNK {
+        let Some(slot) = state.dirty.pop_front() else { break };
+        any = true;
+        let Some(outbox) = state.get(slot) else { continue };
+        if outbox.mode != Mode::Dirty {
+            continue;
+        }
+        match &outbox.sink {
+            Sink::Tcp(stream) => {
+                let stream = Arc::clone(stream);
+                outbox.mode = Mode::Flushing;
+                chunk.push(Job {
+                    slot,
+                    stream,
+                    queue: std::mem::take(&mut outbox.queue),
+                    written: outbox.written,
+                    wire: outbox.wire,
+                    outcome: Outcome::Done,
+                });
+            }
+            Sink::Task => {
+                outbox.mode = Mode::Blocked;
+                tasks.extend(outbox.session.clone());
+            }
+            Sink::Poll(_) => {
+                outbox.mode = Mode::Idle;
+                let queue = outbox.take_all();
+                if let Sink::Poll(sender) = std::mem::replace(&mut outbox.sink, Sink::Waiting) {
+                    polls.push((sender, queue));
+                }
+                outbox.wake_drained();
+            }
+            Sink::Waiting => outbox.mode = Mode::Idle,
+        }
+    }
+    any
+}
+
+/// What has to be told once the lock is free.
+enum Finished {
+    Wake(Arc<Session>),
+    Broken(Arc<Session>),
+}
+
+impl Finished {
+    fn tell(self) {
+        match self {
+            Self::Wake(session) => session.wake(),
+            Self::Broken(session) => session.command(Command::TransportClosed(CloseReason::TransportError)),
+        }
+    }
+}
+
+/// Puts back what a write left over.
+fn settle(state: &mut State, mut job: Job, done: &mut Vec<Finished>) {
+    let Some(outbox) = state.get(job.slot) else { return };
+    if outbox.mode != Mode::Flushing {
+        return;
+    }
+    outbox.written = job.written;
+    match job.outcome {
+        Outcome::Done if outbox.queue.is_empty() => {
+            outbox.bytes = 0;
+            outbox.since = None;
+            outbox.mode = Mode::Idle;
+            outbox.wake_drained();
+        }
+        Outcome::Done => {
+            outbox.bytes = outbox.queue.iter().map(|p| p.cost()).sum();
+            outbox.mode = Mode::Dirty;
+            state.dirty.push_back(job.slot);
+        }
+        Outcome::Blocked => {
+            job.queue.extend(outbox.queue.drain(..));
+            outbox.queue = job.queue;
+            outbox.bytes = outbox.queue.iter().map(|p| p.cost()).sum();
+            outbox.mode = Mode::Blocked;
+            outbox.since.get_or_insert_with(Instant::now);
+            done.extend(outbox.session.clone().map(Finished::Wake));
+        }
+        Outcome::Failed => {
+            outbox.queue.clear();
+            outbox.bytes = 0;
+            outbox.written = 0;
+            outbox.mode = Mode::Blocked;
+            done.extend(outbox.session.clone().map(Finished::Broken));
+        }
+    }
+}
+
+/// Writes `queue` until it is empty or the stream takes no more; drops what is fully written and keeps in `written` how
+/// much of the first packet is.
+pub(crate) fn write(
+    stream: &TcpStream,
+    queue: &mut Queue,
+    written: &mut usize,
+    wire: Wire,
+    total: &mut usize,
+) -> Outcome {
+    while !queue.is_empty() {
+        let mut wanted = 0;
+        let result = stream.try_io(Interest::WRITABLE, || {
+            let socket = SockRef::from(stream);
+            if let [packet] = &queue[..] {
+                let (head, tail) = packet.ws(wire);
+                if tail.is_empty() {
+                    let rest = head.get(*written..).unwrap_or_default();
+                    wanted = rest.len();
+                    return socket.send_with_flags(rest, NO_SIGNAL);
+                }
+            }
+            let mut slices = [IoSlice::new(&[]); SLICES];
+            let count = gather(queue, *written, wire, &mut slices);
+            wanted = slices[..count].iter().map(|s| s.len()).sum();
+            if wanted == 0 { Ok(0) } else { socket.send_vectored_with_flags(&slices[..count], NO_SIGNAL) }
+        });
+        match result {
+            Ok(n) => {
+                *total += n;
+                advance(queue, written, wire, n);
+                if n < wanted {
+                    return Outcome::Blocked;
+                }
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Outcome::Blocked,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(_) => return Outcome::Failed,
+        }
+    }
+    Outcome::Done
+}
+
+/// Linux's MSG_NOSIGNAL: a broken stream is an error, not a signal, also in a process that is not Rust's own.
+const NO_SIGNAL: i32 = if cfg!(target_os = "linux") { 0x4000 } else { 0 };
+/// Slices in one vectored send.
+const SLICES: usize = 64;
+
+fn gather<'a>(queue: &'a Queue, written: usize, wire: Wire, slices: &mut [IoSlice<'a>; SLICES]) -> usize {
+    let (mut count, mut skip) = (0, written);
+    for packet in queue {
+        let (head, tail) = packet.ws(wire);
+        for part in [head, tail] {
+            let skipped = skip.min(part.len());
+            skip -= skipped;
+            if part.len() > skipped {
+                if count == SLICES {
+                    return count;
+                }
+                slices[count] = IoSlice::new(&part[skipped..]);
+                count += 1;
+            }
+        }
+    }
+    count
+}
+
+/// Drops the packets that `n` more bytes complete.
+pub(crate) fn advance(queue: &mut Queue, written: &mut usize, wire: Wire, n: usize) {
+    *written += n;
+    let mut complete = 0;
+    for packet in queue.iter() {
+        let (head, tail) = packet.ws(wire);
+        let len = head.len() + tail.len();
+        if *written < len {
+            break;
+        }
+        *written -= len;
+        complete += 1;
+    }
+    if complete == queue.len() {
+        queue.clear();
+    } else {
+        queue.drain(..complete);
+    }
+}

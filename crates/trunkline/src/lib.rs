@@ -1,0 +1,84 @@
+//! A Socket.IO server: rooms, namespaces, acknowledgements and broadcast over WebSocket and HTTP long-polling, for every
+//! official Socket.IO client from 1.x to 4.x.
+//!
+//! ```no_run
+//! use trunkline::{Data, Io, Socket};
+//!
+//! fn main() -> std::io::Result<()> {
+//!     let io = Io::new();
+//!     io.of("/chat")
+//!         .on_connect(async |socket: Socket| socket.join("lobby"))
+//!         .on("post", async |socket: Socket, Data(text): Data<String>| {
+//!             socket.to("lobby").emit("post", &text).ok();
+//!         });
+//!     let listener = std::net::TcpListener::bind("127.0.0.1:3000")?;
+//!     trunkline::serve(listener, io.service()).run()
+//! }
+//! ```
+//!
+//! | to … | look at |
+//! | --- | --- |
+//! | describe a server | [`Io::builder`] |
+//! | admit or refuse clients | [`Namespace::check`], [`Admission`] |
+//! | answer events | [`Namespace::on`], [`Handler`], the extractors |
+//! | send to one, to many | [`Socket::emit`], [`Broadcast`] |
+//! | serve beside HTTP routes | [`Io::layer`], [`serve`] |
+//! | use the layer below alone | [`engine::Engine`] |
+//! | test handlers without a port | [`testing::Client`] |
+
+pub mod engine;
+pub mod testing;
+
+mod ack;
+mod admission;
+mod broadcast;
+mod client;
+mod config;
+mod cors;
+mod dynamic;
+mod error;
+mod extract;
+mod flush;
+mod handler;
+mod handshake;
+mod io;
+mod metrics;
+mod namespace;
+mod outbox;
+mod request;
+mod rooms;
+mod run;
+mod serve;
+mod service;
+mod session;
+mod session_task;
+mod shard;
+mod sid;
+mod socket;
+mod transport;
+mod wire;
+
+pub use ack::{Ack, AckFuture};
+pub use admission::{Admission, Purpose, Refusal};
+pub use broadcast::{Answer, Broadcast, IntoRooms, RemoteSocket};
+pub use config::{ConnectionError, Cookie, Transport};
+pub use cors::Cors;
+pub use dynamic::ParentNamespace;
+pub use error::{AckError, BroadcastError, EmitError, EncodeError};
+pub use extract::{Auth, Cx, Data, EventName, Extension, Extract, ExtractError, Params, State};
+pub use handler::{
+    Check, CheckPhase, ConnectPhase, DisconnectPhase, EventPhase, Handler, HandlerError, IntoReply, Phase,
+    Reply,
+};
+pub use handshake::{ConnectionInfo, Handshake};
+pub use io::{HandlerFailure, Io, IoBuilder, States};
+pub use metrics::Snapshot;
+pub use namespace::{Namespace, Outgoing, Receivers};
+pub use rooms::RoomEvent;
+#[cfg(feature = "tls")]
+pub use serve::serve_tls;
+pub use serve::{Serve, serve};
+pub use service::{EngineLayer, EngineService, NotFound, ResponseBody, ResponseFuture};
+pub use sid::{ID_LEN, Id, InvalidId};
+pub use socket::{Socket, SocketEmitter, SocketId};
+pub use trunkline_proto::sio::{Binary, DisconnectReason, Many as Args, Value};

@@ -1,0 +1,195 @@
+//! Counters and gauges of the server, and their Prometheus text.
+
+use std::fmt::Write;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use trunkline_proto::eio::CloseReason;
+
+use crate::transport::stream::Way;
+
+/// A number that only grows.
+#[derive(Debug, Default)]
+pub(crate) struct Counter(AtomicU64);
+
+impl Counter {
+    pub(crate) fn add(&self, n: u64) {
+        self.0.fetch_add(n, Ordering::Relaxed);
+    }
+
+    pub(crate) fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// Counted per shard, so that cores do not share them.
+#[derive(Debug, Default)]
+pub(crate) struct ShardCounters {
+    pub(crate) packets_in: Counter,
+    pub(crate) packets_out: Counter,
+    pub(crate) bytes_out: Counter,
+    pub(crate) dropped_volatile: Counter,
+    pub(crate) dropped_full: Counter,
+}
+
+impl ShardCounters {
+    pub(crate) fn sent(&self, packets: usize, bytes: usize) {
+        self.packets_out.add(packets as u64);
+        self.bytes_out.add(bytes as u64);
+    }
+
+    pub(crate) fn received(&self, packets: u64) {
+        self.packets_in.add(packets);
+    }
+}
+
+/// Counted for the whole server.
+#[derive(Debug, Default)]
+pub(crate) struct Metrics {
+    pub(crate) sessions_opened: Counter,
+    pub(crate) upgrades: Counter,
+    pub(crate) violations: Counter,
+    pub(crate) refused: Counter,
+    pub(crate) handler_panics: Counter,
+    pub(crate) handler_errors: Counter,
+    pub(crate) slow_handlers: Counter,
+    closed: [Counter; 8],
+    streams: [Counter; 4],
+}
+
+impl Metrics {
+    pub(crate) fn stream_opened(&self, way: Way) {
+        self.streams[way as usize].add(1);
+    }
+
+    pub(crate) fn closed(&self, reason: CloseReason) {
+        self.closed[index(reason)].add(1);
+    }
+}
+
+const REASONS: [CloseReason; 8] = [
+    CloseReason::TransportError,
+    CloseReason::TransportClose,
+    CloseReason::ForcedClose,
+    CloseReason::PingTimeout,
+    CloseReason::ParseError,
+    CloseReason::ServerShuttingDown,
+    CloseReason::SlowReader,
+    CloseReason::InboundOverflow,
+];
+
+fn index(reason: CloseReason) -> usize {
+    REASONS.iter().position(|r| *r == reason).unwrap_or(0)
+}
+
+/// What the server counted, at one moment. Counters only grow; gauges are named in their comment.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Snapshot {
+    /// Open Engine.IO sessions (gauge).
+    pub sessions: u64,
+    /// Sessions whose transport is WebSocket (gauge).
+    pub websocket_sessions: u64,
+    /// Sessions opened.
+    pub sessions_opened: u64,
+    /// Sessions that changed from polling to WebSocket.
+    pub upgrades: u64,
+    /// Requests refused before a session was opened.
+    pub refused: u64,
+    /// Rules of the protocols broken by clients.
+    pub violations: u64,
+    /// Messages received.
+    pub packets_in: u64,
+    /// Packets sent.
+    pub packets_out: u64,
+    /// Bytes sent over WebSocket and as polling bodies.
+    pub bytes_out: u64,
+    /// Volatile packets dropped because the line was blocked.
+    pub dropped_volatile: u64,
+    /// Broadcast packets that a full send buffer could not take.
+    pub dropped_full: u64,
+    /// Handlers that panicked.
+    pub handler_panics: u64,
+    /// Handlers that returned an error or could not be given their arguments.
+    pub handler_errors: u64,
+    /// Polls of a handler that took longer than 50 ms.
+    pub slow_handlers: u64,
+    /// Bytes that packets, partial reads and bodies hold (gauge).
+    pub memory: u64,
+    /// Sessions closed, by reason.
+    pub closed: Vec<(&'static str, u64)>,
+    /// WebSockets opened, by how their stream was taken out of the HTTP server: `http1` and `auto` are plain TCP, which
+    /// the flusher writes itself; `boxed` is TLS and all else, which costs a wake of the session's task per write.
+    pub streams: Vec<(&'static str, u64)>,
+}
+
+impl Snapshot {
+    pub(crate) fn of(metrics: &Metrics) -> Self {
+        Self {
+            sessions_opened: metrics.sessions_opened.get(),
+            upgrades: metrics.upgrades.get(),
+            refused: metrics.refused.get(),
+            violations: metrics.violations.get(),
+            handler_panics: metrics.handler_panics.get(),
+            handler_errors: metrics.handler_errors.get(),
+            slow_handlers: metrics.slow_handlers.get(),
+            closed: REASONS.iter().map(|r| (r.as_str(), metrics.closed[index(*r)].get())).collect(),
+            streams: Way::ALL.iter().map(|w| (w.as_str(), metrics.streams[*w as usize].get())).collect(),
+            ..Self::default()
+        }
+    }
+
+    pub(crate) fn add(&mut self, counters: &ShardCounters) {
+        self.packets_in += counters.packets_in.get();
+        self.packets_out += counters.packets_out.get();
+        self.bytes_out += counters.bytes_out.get();
+        self.dropped_volatile += counters.dropped_volatile.get();
+        self.dropped_full += counters.dropped_full.get();
+    }
+
+    /// The Prometheus text exposition format.
+    pub fn prometheus(&self) -> String {
+        let mut out = String::new();
+        let rows: [(&str, &str, &str, u64); 15] = [
+            ("sessions", "gauge", "Open Engine.IO sessions.", self.sessions),
+            (
+                "websocket_sessions",
+                "gauge",
+                "Sessions whose transport is WebSocket.",
+                self.websocket_sessions,
+            ),
+            ("memory_bytes", "gauge", "Bytes that packets, partial reads and bodies hold.", self.memory),
+            ("sessions_opened_total", "counter", "Sessions opened.", self.sessions_opened),
+            ("upgrades_total", "counter", "Sessions that changed from polling to WebSocket.", self.upgrades),
+            ("refused_total", "counter", "Requests refused before a session was opened.", self.refused),
+            ("violations_total", "counter", "Protocol rules broken by clients.", self.violations),
+            ("packets_in_total", "counter", "Messages received.", self.packets_in),
+            ("packets_out_total", "counter", "Packets sent.", self.packets_out),
+            ("bytes_out_total", "counter", "Bytes sent.", self.bytes_out),
+            ("dropped_volatile_total", "counter", "Volatile packets dropped.", self.dropped_volatile),
+            ("dropped_full_total", "counter", "Packets dropped at a full send buffer.", self.dropped_full),
+            ("handler_panics_total", "counter", "Handlers that panicked.", self.handler_panics),
+            ("handler_errors_total", "counter", "Handlers that failed.", self.handler_errors),
+            ("slow_handlers_total", "counter", "Handler polls over 50 ms.", self.slow_handlers),
+        ];
+        for (name, kind, help, value) in rows {
+            let _ = writeln!(
+                out,
+                "# HELP trunkline_{name} {help}\n# TYPE trunkline_{name} {kind}\ntrunkline_{name} {value}"
+            );
+        }
+        let _ = writeln!(
+            out,
+            "# HELP trunkline_closed_total Sessions closed, by reason.\n# TYPE trunkline_closed_total counter"
+        );
+        for (reason, count) in &self.closed {
+            let _ = writeln!(out, "trunkline_closed_total{{reason=\"{reason}\"}} {count}");
+        }
+        let _ = writeln!(
+            out,
+            "# HELP trunkline_streams_total WebSockets opened, by way.\n# TYPE trunkline_streams_total counter"
+        );
+        for (way, count) in &self.streams {
+            let _ = writeln!(out, "trunkline_streams_total{{way=\"{way}\"}} {count}");
+        }
+        out
+    }
+}

@@ -1,0 +1,521 @@
+//! Namespaces: who may enter, what happens to events, and the way to all of a namespace's sockets.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use parking_lot::{Mutex, RwLock};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use smallvec::SmallVec;
+use trunkline_proto::sio::{self, Encoded};
+
+use crate::broadcast::{Answer, Broadcast, IntoRooms, RemoteSocket};
+use crate::dynamic::ParentCore;
+use crate::error::BroadcastError;
+use crate::handler::{
+    Check, ConnectPhase, DisconnectPhase, ErasedCheck, ErasedHandler, EventPhase, Handler, erase, erase_check,
+};
+use crate::io::Shared;
+use crate::rooms::{RoomEvent, Target};
+use crate::socket::{Socket, SocketId};
+
+/// A namespace; a cheap handle. Handlers are registered once, for all its sockets.
+#[derive(Clone)]
+pub struct Namespace(Arc<NamespaceCore>);
+
+pub(crate) struct NamespaceCore {
+    /// Its number in the shards' room tables.
+    pub(crate) id: u32,
+    pub(crate) name: Arc<str>,
+    pub(crate) io: Arc<Shared>,
+    /// Shared with the parent of a pattern, so that what is registered there later counts here.
+    pub(crate) table: Arc<HandlerTable>,
+    pub(crate) parent: Option<Arc<ParentCore>>,
+    pub(crate) params: Vec<(String, String)>,
+    ack_ids: AtomicU64,
+    sockets: AtomicUsize,
+    /// Clients whom the checks have not decided on yet; changed under the lock of [`Namespaces`].
+    entering: AtomicUsize,
+}
+
+/// What is registered; replaced as a whole, so that reading costs one count.
+#[derive(Default)]
+pub(crate) struct HandlerTable {
+    table: RwLock<Arc<Table>>,
+}
+
+#[derive(Clone, Default)]
+pub(crate) struct Table {
+    pub(crate) checks: Vec<Arc<dyn ErasedCheck>>,
+    pub(crate) connect: Vec<Arc<dyn ErasedHandler>>,
+    pub(crate) disconnecting: Vec<Arc<dyn ErasedHandler>>,
+    pub(crate) disconnect: Vec<Arc<dyn ErasedHandler>>,
+    pub(crate) before: Vec<Arc<dyn ErasedHandler>>,
+    pub(crate) any: Vec<Arc<dyn ErasedHandler>>,
+    pub(crate) events: HashMap<Box<str>, SmallVec<[Arc<dyn ErasedHandler>; 1]>>,
+    outgoing: Vec<OutgoingHook>,
+    rooms: Vec<RoomHook>,
+}
+
+type OutgoingHook = Arc<dyn Fn(&Outgoing<'_>) + Send + Sync>;
+type RoomHook = Arc<dyn Fn(&RoomEvent) + Send + Sync>;
+
+impl HandlerTable {
+    pub(crate) fn read(&self) -> Arc<Table> {
+        Arc::clone(&self.table.read())
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Table)) {
+        let mut table = self.table.write();
+        change(Arc::make_mut(&mut table));
+    }
+}
+
+/// An event on its way out, for [`Namespace::on_any_outgoing`].
+pub struct Outgoing<'a> {
+    event: &'a str,
+    receivers: Receivers<'a>,
+    encoded: &'a Encoded,
+}
+
+/// Whom an outgoing event is for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Receivers<'a> {
+    /// One socket.
+    Socket(&'a SocketId),
+    /// The sockets of these rooms; none: of the whole namespace.
+    Rooms(&'a [Arc<str>]),
+}
+
+impl<'a> Outgoing<'a> {
+    pub(crate) fn to_socket(id: &'a SocketId, event: &'a str, encoded: &'a Encoded) -> Self {
+        Self { event, receivers: Receivers::Socket(id), encoded }
+    }
+
+    pub(crate) fn to_rooms(target: &'a Target, event: &'a str, encoded: &'a Encoded) -> Self {
+        Self { event, receivers: Receivers::Rooms(&target.rooms), encoded }
+    }
+
+    /// The event's name.
+    pub fn event(&self) -> &str {
+        self.event
+    }
+
+    /// Whom it is for.
+    pub fn receivers(&self) -> &Receivers<'a> {
+        &self.receivers
+    }
+
+    /// The arguments as `T`, all of them.
+    pub fn args<T: DeserializeOwned>(&self) -> Option<T> {
+        let parser = if self.encoded.binary { sio::Parser::Msgpack } else { sio::Parser::Json };
+        let limits = sio::Limits { max_attachments: usize::MAX, ..sio::Limits::default() };
+        let mut decoder = sio::Decoder::new(parser, limits);
+        let decode = |packet: sio::Packet<'_>| match packet.kind {
+            sio::Kind::Event { args, .. } => args.deserialize_all().ok(),
+            _ => None,
+        };
+        let bytes = self.encoded.packet();
+        if self.encoded.binary {
+            return decoder.decode_binary(bytes.into()).ok()?.and_then(decode);
+        }
+        let text = std::str::from_utf8(bytes).ok()?;
+        if let Some(packet) = decoder.decode_text(text).ok()? {
+            return decode(packet);
+        }
+        for attachment in &self.encoded.attachments {
+            if let Some(packet) = decoder.decode_binary((&attachment[..]).into()).ok()? {
+                return decode(packet);
+            }
+        }
+        None
+    }
+}
+
+impl std::fmt::Debug for Outgoing<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Outgoing").field("event", &self.event).field("receivers", &self.receivers).finish()
+    }
+}
+
+impl NamespaceCore {
+    pub(crate) fn new(
+        id: u32,
+        name: Arc<str>,
+        io: Arc<Shared>,
+        parent: Option<Arc<ParentCore>>,
+        params: Vec<(String, String)>,
+    ) -> Arc<Self> {
+        let table = parent.as_ref().map(|parent| Arc::clone(&parent.table)).unwrap_or_default();
+        Arc::new(Self {
+            id,
+            name,
+            io,
+            table,
+            parent,
+            params,
+            ack_ids: AtomicU64::new(0),
+            sockets: AtomicUsize::new(0),
+            entering: AtomicUsize::new(0),
+        })
+    }
+
+    pub(crate) fn next_ack_id(&self) -> u64 {
+        self.ack_ids.fetch_add(1, Ordering::Relaxed)
+    }
+
+    pub(crate) fn notify_outgoing<'a>(&self, outgoing: impl FnOnce() -> Outgoing<'a>) {
+        let hooks = {
+            let table = self.table.table.read();
+            if table.outgoing.is_empty() {
+                return;
+            }
+            table.outgoing.clone()
+        };
+        let outgoing = outgoing();
+        for hook in hooks {
+            self.io.guard(&self.name, || hook(&outgoing));
+        }
+    }
+
+    pub(crate) fn tell_rooms(&self, events: Vec<RoomEvent>) {
+        let hooks = {
+            let table = self.table.table.read();
+            if table.rooms.is_empty() {
+                return;
+            }
+            table.rooms.clone()
+        };
+        for event in events {
+            for hook in &hooks {
+                self.io.guard(&self.name, || hook(&event));
+            }
+        }
+    }
+
+    pub(crate) fn wants_disconnecting(&self) -> bool {
+        !self.table.table.read().disconnecting.is_empty()
+    }
+
+    pub(crate) fn entered(&self) {
+        self.sockets.fetch_add(1, Ordering::AcqRel);
+    }
+
+    pub(crate) fn left(self: &Arc<Self>) {
+        if self.sockets.fetch_sub(1, Ordering::AcqRel) == 1
+            && let Some(parent) = &self.parent
+        {
+            parent.emptied(self);
+        }
+    }
+
+    pub(crate) fn socket_count(&self) -> usize {
+        self.sockets.load(Ordering::Acquire)
+    }
+}
+
+impl Namespace {
+    pub(crate) fn from_core(core: Arc<NamespaceCore>) -> Self {
+        Self(core)
+    }
+
+    pub(crate) fn into_core(self) -> Arc<NamespaceCore> {
+        self.0
+    }
+
+    /// Its name, such as `/chat`.
+    pub fn name(&self) -> &str {
+        &self.0.name
+    }
+
+    /// How many sockets are in it, on this node.
+    pub fn socket_count(&self) -> usize {
+        self.0.socket_count()
+    }
+
+    /// The rooms with members on this node; sockets' own-id rooms are left out.
+    pub fn rooms(&self) -> Vec<Arc<str>> {
+        let shards = self.0.io.parts.shards.iter();
+        let mut names: Vec<_> =
+            shards.flat_map(|shard| shard.with(|state| state.rooms.names(self.0.id))).collect();
+        names.sort_unstable();
+        names.dedup();
+        names
+    }
+
+    /// The socket of this id, if it is connected to this node.
+    pub fn socket(&self, id: &SocketId) -> Option<Socket> {
+        self.0.io.parts.shards.iter().find_map(|shard| shard.with(|state| state.rooms.socket(self.0.id, id)))
+    }
+
+    // --- registering ---------------------------------------------------------------------------------------------
+
+    fn add<H, A, P>(
+        self,
+        what: &str,
+        handler: H,
+        add: impl FnOnce(&mut Table, Arc<dyn ErasedHandler>),
+    ) -> Self
+    where
+        H: Handler<A, P>,
+        A: 'static,
+        P: 'static,
+    {
+        self.0.io.check_states(&handler, what);
+        let handler = erase(handler);
+        self.0.table.change(|table| add(table, handler));
+        self
+    }
+
+    /// Admits or refuses a socket before it exists; see [`Admission`](crate::Admission). Several run in order.
+    pub fn check<C, A>(self, check: C) -> Self
+    where
+        C: Check<A>,
+        A: 'static,
+    {
+        self.0.io.must_have(check.missing_state(&self.0.io.states), "check");
+        let check = erase_check(check);
+        self.0.table.change(|table| table.checks.push(check));
+        self
+    }
+
+    /// Called for each new socket. Its events wait until this has returned.
+    pub fn on_connect<H, A>(self, handler: H) -> Self
+    where
+        H: Handler<A, ConnectPhase>,
+        A: 'static,
+    {
+        self.add("connect", handler, |table, h| table.connect.push(h))
+    }
+
+    /// Called for each event of this name, in the order in which a socket sends them. Several handlers run in order of
+    /// registration; the first answer counts.
+    ///
+    /// # Panics
+    /// If the name is reserved (`connect`, `disconnect`, …), or a state that the handler asks for was not given.
+    pub fn on<H, A>(self, event: &str, handler: H) -> Self
+    where
+        H: Handler<A, EventPhase>,
+        A: 'static,
+    {
+        assert!(
+            !sio::is_reserved(event),
+            "\"{event}\" is no event that clients send: use on_connect, on_disconnecting or on_disconnect"
+        );
+        self.add(event, handler, |table, h| table.events.entry(event.into()).or_default().push(h))
+    }
+
+    /// Removes the handlers of an event.
+    pub fn off(self, event: &str) -> Self {
+        self.0.table.change(|table| drop(table.events.remove(event)));
+        self
+    }
+
+    /// Called for every event, before its own handlers; gives no answer. [`EventName`](crate::EventName) tells which.
+    pub fn on_any<H, A>(self, handler: H) -> Self
+    where
+        H: Handler<A, EventPhase>,
+        A: 'static,
+    {
+        self.add("any event", handler, |table, h| table.any.push(h))
+    }
+
+    /// Called for every event after the catch-all handlers: an `Err` stops the event, is told to the error hook and to the
+    /// client if it waits for an answer (the reference's `socket.use`).
+    pub fn before<H, A>(self, handler: H) -> Self
+    where
+        H: Handler<A, EventPhase>,
+        A: 'static,
+    {
+        self.add("every event", handler, |table, h| table.before.push(h))
+    }
+
+    /// Called when a socket is about to be gone; `socket.rooms()` still tells its rooms.
+    pub fn on_disconnecting<H, A>(self, handler: H) -> Self
+    where
+        H: Handler<A, DisconnectPhase>,
+        A: 'static,
+    {
+        self.add("disconnecting", handler, |table, h| table.disconnecting.push(h))
+    }
+
+    /// Called when a socket is gone: the last thing its handlers see.
+    pub fn on_disconnect<H, A>(self, handler: H) -> Self
+    where
+        H: Handler<A, DisconnectPhase>,
+        A: 'static,
+    {
+        self.add("disconnect", handler, |table, h| table.disconnect.push(h))
+    }
+
+    /// Called once for each emit, to one socket or to many, when it is encoded. It must not block.
+    pub fn on_any_outgoing(self, hook: impl Fn(&Outgoing<'_>) + Send + Sync + 'static) -> Self {
+        self.0.table.change(|table| table.outgoing.push(Arc::new(hook)));
+        self
+    }
+
+    /// Told of each change of the rooms of this node; sockets' own-id rooms included. It must not block.
+    pub fn on_room_event(self, hook: impl Fn(&RoomEvent) + Send + Sync + 'static) -> Self {
+        self.0.table.change(|table| table.rooms.push(Arc::new(hook)));
+        self
+    }
+
+    // --- sending -------------------------------------------------------------------------------------------------
+
+    fn all(&self) -> Broadcast {
+        Broadcast::new(Arc::clone(&self.0))
+    }
+
+    /// The sockets of these rooms.
+    pub fn to(&self, rooms: impl IntoRooms) -> Broadcast {
+        self.all().to(rooms)
+    }
+
+    /// All sockets but those of these rooms.
+    pub fn except(&self, rooms: impl IntoRooms) -> Broadcast {
+        self.all().except(rooms)
+    }
+
+    /// This node's sockets.
+    pub fn local(&self) -> Broadcast {
+        self.all().local()
+    }
+
+    /// All sockets whose line is not blocked.
+    pub fn volatile(&self) -> Broadcast {
+        self.all().volatile()
+    }
+
+    /// All sockets; whether transports may compress.
+    pub fn compress(&self, compress: bool) -> Broadcast {
+        self.all().compress(compress)
+    }
+
+    /// All sockets; how long `emit_with_ack` waits.
+    pub fn timeout(&self, timeout: Duration) -> Broadcast {
+        self.all().timeout(timeout)
+    }
+
+    /// Sends an event to all sockets; see [`Broadcast::emit`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn emit(&self, event: &str, args: impl Serialize) -> Result<(), BroadcastError> {
+        self.all().emit(event, args)
+    }
+
+    /// Sends an event to all sockets and collects their answers; see [`Broadcast::emit_with_ack`].
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn emit_with_ack<T: DeserializeOwned>(
+        &self,
+        event: &str,
+        args: impl Serialize,
+    ) -> Result<Vec<Answer<T>>, BroadcastError> {
+        self.all().emit_with_ack(event, args).await
+    }
+
+    /// All sockets connected to this node, at this moment.
+    pub fn sockets(&self) -> Vec<Socket> {
+        self.all().sockets()
+    }
+
+    /// All sockets of all nodes.
+    pub async fn fetch_sockets(&self) -> Vec<RemoteSocket> {
+        self.all().fetch_sockets().await
+    }
+
+    /// Has all sockets enter rooms.
+    pub fn sockets_join(&self, rooms: impl IntoRooms) {
+        self.all().sockets_join(rooms);
+    }
+
+    /// Has all sockets leave rooms.
+    pub fn sockets_leave(&self, rooms: impl IntoRooms) {
+        self.all().sockets_leave(rooms);
+    }
+
+    /// Disconnects all sockets; with `close`, their connections.
+    pub fn disconnect_sockets(&self, close: bool) {
+        self.all().disconnect_sockets(close);
+    }
+}
+
+impl std::fmt::Debug for Namespace {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Namespace({}, {} sockets)", self.0.name, self.socket_count())
+    }
+}
+
+/// Keeps a namespace from being removed as empty while a client is about to enter it.
+pub(crate) struct Hold(Arc<NamespaceCore>);
+
+impl Hold {
+    pub(crate) fn namespace(&self) -> &Arc<NamespaceCore> {
+        &self.0
+    }
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        if self.0.entering.fetch_sub(1, Ordering::AcqRel) == 1
+            && self.0.socket_count() == 0
+            && let Some(parent) = &self.0.parent
+        {
+            parent.emptied(&self.0);
+        }
+    }
+}
+
+/// Namespaces by name.
+#[derive(Default)]
+pub(crate) struct Namespaces {
+    by_name: Mutex<HashMap<Arc<str>, Arc<NamespaceCore>>>,
+}
+
+impl Namespaces {
+    pub(crate) fn get(&self, name: &str) -> Option<Arc<NamespaceCore>> {
+        self.by_name.lock().get(name).cloned()
+    }
+
+    /// The namespace of this name, made by `make` if there is none; true if it was made.
+    pub(crate) fn get_or_insert(
+        &self,
+        name: &str,
+        make: impl FnOnce() -> Arc<NamespaceCore>,
+    ) -> (Arc<NamespaceCore>, bool) {
+        let mut by_name = self.by_name.lock();
+        if let Some(found) = by_name.get(name) {
+            return (Arc::clone(found), false);
+        }
+        let made = make();
+        by_name.insert(Arc::clone(&made.name), Arc::clone(&made));
+        (made, true)
+    }
+
+    /// Keeps `core` from being removed; `None` if it was removed meanwhile.
+    pub(crate) fn hold(&self, core: &Arc<NamespaceCore>) -> Option<Hold> {
+        let by_name = self.by_name.lock();
+        by_name.get(&core.name).filter(|found| Arc::ptr_eq(found, core))?;
+        core.entering.fetch_add(1, Ordering::AcqRel);
+        Some(Hold(Arc::clone(core)))
+    }
+
+    /// Removes a namespace without sockets, unless somebody is about to enter it.
+    pub(crate) fn remove_empty(&self, core: &Arc<NamespaceCore>) -> bool {
+        let mut by_name = self.by_name.lock();
+        let is_this = by_name.get(&core.name).is_some_and(|found| Arc::ptr_eq(found, core));
+        if is_this && core.socket_count() == 0 && core.entering.load(Ordering::Acquire) == 0 {
+            by_name.remove(&core.name);
+            return true;
+        }
+        false
+    }
+
+    pub(crate) fn all(&self) -> Vec<Arc<NamespaceCore>> {
+        self.by_name.lock().values().cloned().collect()
+    }
+}

@@ -1,0 +1,290 @@
+//! Serving an application: one current-thread runtime per core, each with the sessions of one shard.
+//!
+//! Under saturation tokio's multi-thread scheduler starved connections in every program measured (design 7); this is why
+//! there is one runtime per core. The same services also run inside any other tokio runtime.
+
+use std::cell::Cell;
+use std::convert::Infallible;
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body::Body;
+use hyper::body::Incoming;
+use hyper_util::rt::TokioTimer;
+use tokio::net::TcpStream;
+use tokio::sync::{mpsc, watch};
+
+use crate::handshake::ConnectionInfo;
+use crate::transport::tcp_io::TcpIo;
+
+thread_local! {
+    static WORKER: Cell<Option<usize>> = const { Cell::new(None) };
+}
+
+/// The number of the serving thread that calls, if it is one of ours.
+pub(crate) fn worker() -> Option<usize> {
+    WORKER.get()
+}
+
+/// How long a client may take to send a request's head.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+/// Headers of one request (reference/security.md, rule 9).
+const MAX_HEADERS: usize = 64;
+/// Bytes that a request's head may have; hyper's least is 8 KiB.
+const MAX_HEAD: usize = 16 * 1024;
+
+/// Serves `app` on `listener` with one current-thread runtime per core.
+///
+/// `app` is any tower service over [`hyper::body::Incoming`] bodies: an axum `Router` with `io.layer()`, or
+/// `io.service()`.
+///
+/// ```no_run
+/// # fn main() -> std::io::Result<()> {
+/// let io = trunkline::Io::new();
+/// let listener = std::net::TcpListener::bind("127.0.0.1:3000")?;
+/// trunkline::serve(listener, io.service()).run()
+/// # }
+/// ```
+pub fn serve<A>(listener: std::net::TcpListener, app: A) -> Serve<A> {
+    Serve {
+        listener,
+        app,
+        threads: None,
+        shutdown: None,
+        #[cfg(feature = "tls")]
+        tls: None,
+    }
+}
+
+/// As [`serve`], over TLS. The configuration can be changed while serving by giving a resolver of certificates in it.
+#[cfg(feature = "tls")]
+pub fn serve_tls<A>(listener: std::net::TcpListener, app: A, tls: Arc<rustls::ServerConfig>) -> Serve<A> {
+    Serve { tls: Some(tls), ..serve(listener, app) }
+}
+
+/// A server to be run; made by [`serve`].
+pub struct Serve<A> {
+    listener: std::net::TcpListener,
+    app: A,
+    threads: Option<usize>,
+    shutdown: Option<std::pin::Pin<Box<dyn Future<Output = ()> + Send>>>,
+    #[cfg(feature = "tls")]
+    tls: Option<Arc<rustls::ServerConfig>>,
+}
+
+impl<A> std::fmt::Debug for Serve<A> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Serve").field("listener", &self.listener).finish_non_exhaustive()
+    }
+}
+
+impl<A> Serve<A> {
+    /// How many threads serve; default one per core. Best the same number as the `Io` has shards.
+    #[must_use]
+    pub fn threads(mut self, threads: usize) -> Self {
+        self.threads = Some(threads.max(1));
+        self
+    }
+
+    /// Stops serving when `signal` is ready: nothing more is accepted and the threads end. Connections that are still
+    /// open then are dropped; `Io::close` in `signal` ends them in order.
+    #[must_use]
+    pub fn with_shutdown(mut self, signal: impl Future<Output = ()> + Send + 'static) -> Self {
+        self.shutdown = Some(Box::pin(signal));
+        self
+    }
+}
+
+impl<A, B> Serve<A>
+where
+    A: tower_service::Service<Request<Incoming>, Response = Response<B>, Error = Infallible>
+        + Clone
+        + Send
+        + 'static,
+    A::Future: Send,
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    /// Serves on the calling thread and as many more as asked for, until the shutdown signal; without one, for ever.
+    ///
+    /// # Errors
+    /// If a runtime cannot be made or the listener cannot be used.
+    pub fn run(self) -> io::Result<()> {
+        let threads =
+            self.threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
+        self.listener.set_nonblocking(true)?;
+        let (end, ended) = watch::channel(());
+        let mut workers = Vec::new();
+        let mut handles = Vec::new();
+        let acceptor = Acceptor {
+            #[cfg(feature = "tls")]
+            tls: self.tls.map(tokio_rustls::TlsAcceptor::from),
+        };
+        for index in 1..threads {
+            let (sender, receiver) = mpsc::unbounded_channel();
+            workers.push(sender);
+            let runtime = runtime()?;
+            let (app, acceptor, ended) = (self.app.clone(), acceptor.clone(), ended.clone());
+            let thread = std::thread::Builder::new().name(format!("trunkline-{index}"));
+            handles.push(thread.spawn(move || {
+                WORKER.set(Some(index));
+                runtime.block_on(work(receiver, app, acceptor, ended));
+            })?);
+        }
+        let runtime = runtime()?;
+        let before = WORKER.replace(Some(0));
+        let result = runtime.block_on(accept(self.listener, workers, self.app, acceptor, self.shutdown));
+        WORKER.set(before);
+        drop(runtime);
+        drop(end);
+        for handle in handles {
+            if handle.join().is_err() {
+                tracing::error!("a serving thread panicked");
+            }
+        }
+        result
+    }
+}
+
+fn runtime() -> io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build()
+}
+
+/// What a connection needs besides its stream.
+#[derive(Clone)]
+struct Acceptor {
+    #[cfg(feature = "tls")]
+    tls: Option<tokio_rustls::TlsAcceptor>,
+}
+
+/// Accepts for all threads and hands streams out in turn.
+async fn accept<A, B>(
+    listener: std::net::TcpListener,
+    workers: Vec<mpsc::UnboundedSender<(std::net::TcpStream, SocketAddr)>>,
+    app: A,
+    acceptor: Acceptor,
+    shutdown: Option<std::pin::Pin<Box<dyn Future<Output = ()> + Send>>>,
+) -> io::Result<()>
+where
+    A: tower_service::Service<Request<Incoming>, Response = Response<B>, Error = Infallible>
+        + Clone
+        + Send
+        + 'static,
+    A::Future: Send,
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    let listener = tokio::net::TcpListener::from_std(listener)?;
+    let mut shutdown = shutdown.unwrap_or_else(|| Box::pin(std::future::pending()));
+    let mut turn = 0;
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = &mut shutdown => return Ok(()),
+        };
+        let (stream, address) = match accepted {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                // Out of descriptors, most likely: others must close before it can go on.
+                tracing::warn!(%error, "cannot accept a connection");
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                continue;
+            }
+        };
+        let worker = turn % (workers.len() + 1);
+        turn += 1;
+        match worker.checked_sub(1).and_then(|i| workers.get(i)) {
+            None => drop(tokio::spawn(connection(stream, address, app.clone(), acceptor.clone()))),
+            Some(worker) => {
+                if let Ok(stream) = stream.into_std() {
+                    drop(worker.send((stream, address)));
+                }
+            }
+        }
+    }
+}
+
+/// One of the further threads: serves the streams that it is given.
+async fn work<A, B>(
+    mut streams: mpsc::UnboundedReceiver<(std::net::TcpStream, SocketAddr)>,
+    app: A,
+    acceptor: Acceptor,
+    mut ended: watch::Receiver<()>,
+) where
+    A: tower_service::Service<Request<Incoming>, Response = Response<B>, Error = Infallible>
+        + Clone
+        + Send
+        + 'static,
+    A::Future: Send,
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    loop {
+        let (stream, address) = tokio::select! {
+            Some(next) = streams.recv() => next,
+            _ = ended.changed() => return,
+        };
+        if let Ok(stream) = TcpStream::from_std(stream) {
+            tokio::spawn(connection(stream, address, app.clone(), acceptor.clone()));
+        }
+    }
+}
+
+async fn connection<A, B>(stream: TcpStream, address: SocketAddr, app: A, acceptor: Acceptor)
+where
+    A: tower_service::Service<Request<Incoming>, Response = Response<B>, Error = Infallible>
+        + Clone
+        + Send
+        + 'static,
+    A::Future: Send,
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    drop(stream.set_nodelay(true));
+    #[cfg(feature = "tls")]
+    if let Some(tls) = acceptor.tls {
+        // The same deadline as for a request's head: every state has one.
+        let Ok(Ok(stream)) = tokio::time::timeout(HEAD_TIMEOUT, tls.accept(stream)).await else { return };
+        return http1(hyper_util::rt::TokioIo::new(stream), ConnectionInfo { address, secure: true }, app)
+            .await;
+    }
+    #[cfg(not(feature = "tls"))]
+    let _ = acceptor;
+    http1(TcpIo(stream), ConnectionInfo { address, secure: false }, app).await;
+}
+
+async fn http1<I, A, B>(io: I, info: ConnectionInfo, app: A)
+where
+    I: hyper::rt::Read + hyper::rt::Write + Unpin + Send + 'static,
+    A: tower_service::Service<Request<Incoming>, Response = Response<B>, Error = Infallible>
+        + Clone
+        + Send
+        + 'static,
+    A::Future: Send,
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    let service = hyper::service::service_fn(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(info);
+        let mut app = app.clone();
+        async move {
+            std::future::poll_fn(|cx| app.poll_ready(cx)).await?;
+            app.call(request).await
+        }
+    });
+    let connection = hyper::server::conn::http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIMEOUT)
+        .max_headers(MAX_HEADERS)
+        .max_buf_size(MAX_HEAD)
+        .serve_connection(io, service)
+        .with_upgrades();
+    if let Err(error) = connection.await {
+        tracing::debug!(%error, "an HTTP connection ended");
+    }
+}

@@ -1,0 +1,348 @@
+//! A shard: one lock over the outboxes of its sessions and the rooms of their sockets, and the list of receivers
+//! that its flusher has to write to.
+//!
+//! An emit puts shared packets into outboxes under the lock and wakes the flusher once; see [`crate::flush`].
+//! A shard is a lock, not an actor: a push from any thread takes effect in program order.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::task::Waker;
+use std::time::Instant;
+
+use parking_lot::Mutex;
+use slab::Slab;
+
+use crate::metrics::ShardCounters;
+use crate::outbox::{Mode, Outbox, PollSender, Sink};
+use crate::rooms::{Rooms, Target};
+use crate::session::{Command, Session};
+use crate::sid::Id;
+use crate::socket::Socket;
+use crate::wire::{Budget, Packet, Queue, Wire};
+
+/// Where a session's outbox is. The generation tells a later tenant of the same slot apart.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Slot {
+    pub(crate) index: u32,
+    pub(crate) generation: u32,
+}
+
+/// One shard; sessions belong to it for life.
+pub(crate) struct Shard {
+    pub(crate) index: usize,
+    state: Mutex<State>,
+    /// Sessions by their secret id.
+    sessions: Mutex<HashMap<Id, Arc<Session>>>,
+    pub(crate) counters: ShardCounters,
+}
+
+/// What the shard's lock guards.
+pub(crate) struct State {
+    pub(crate) outboxes: Slab<Outbox>,
+    pub(crate) rooms: Rooms,
+    /// Outboxes in mode `Dirty`, in the order in which they became so.
+    pub(crate) dirty: VecDeque<Slot>,
+    /// The flusher's waker while it sleeps.
+    pub(crate) flusher: Option<Waker>,
+    pub(crate) budget: Arc<Budget>,
+    pub(crate) limit: usize,
+    /// The engine is gone, and with it all sessions.
+    pub(crate) ended: bool,
+    /// The flusher knows that memory is short.
+    pub(crate) pressed: bool,
+    generation: u32,
+}
+
+/// How a packet counts and what happens to it when its receiver cannot take it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Class {
+    /// An event: bounded by the send buffer.
+    Event,
+    /// Dropped if the receiver's line is blocked at this moment.
+    Volatile,
+    /// Heartbeats, CONNECT, DISCONNECT, acknowledgements, close: have `CONTROL_HEADROOM` bytes more.
+    Control,
+}
+
+/// What a push did.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Push {
+    Taken,
+    /// Volatile, and the line was blocked.
+    Dropped,
+    /// Over the receiver's bound; nothing was queued.
+    Full,
+    Closed,
+}
+
+/// Bytes beyond the send buffer's bound that control packets may use (design 8.2).
+const CONTROL_HEADROOM: usize = 64 * 1024;
+
+impl Shard {
+    /// `limit`: the bound of one receiver's queue in bytes.
+    pub(crate) fn new(index: usize, limit: usize, budget: Arc<Budget>) -> Arc<Self> {
+        Arc::new(Self {
+            index,
+            state: Mutex::new(State {
+                outboxes: Slab::new(),
+                rooms: Rooms::default(),
+                dirty: VecDeque::new(),
+                flusher: None,
+                budget,
+                limit,
+                ended: false,
+                pressed: false,
+                generation: 0,
+            }),
+            sessions: Mutex::new(HashMap::new()),
+            counters: ShardCounters::default(),
+        })
+    }
+
+    /// Runs `f` under the shard's lock, then wakes the flusher if there is work for it. `f` must not call user code.
+    #[inline]
+    pub(crate) fn with<R>(&self, f: impl FnOnce(&mut State) -> R) -> R {
+        let mut state = self.state.lock();
+        let result = f(&mut state);
+        let is_wanted = !state.dirty.is_empty() || (!state.pressed && state.budget.is_over());
+        let waker = if is_wanted { state.flusher.take() } else { None };
+        drop(state);
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+        result
+    }
+
+    /// Finds a session by its secret id.
+    pub(crate) fn session(&self, sid: &Id) -> Option<Arc<Session>> {
+        self.sessions.lock().get(sid).cloned()
+    }
+
+    pub(crate) fn insert_session(&self, session: &Arc<Session>) {
+        self.sessions.lock().insert(session.sid, Arc::clone(session));
+    }
+
+    pub(crate) fn remove_session(&self, sid: &Id) {
+        self.sessions.lock().remove(sid);
+    }
+
+    /// All sessions, at this moment.
+    pub(crate) fn sessions(&self) -> Vec<Arc<Session>> {
+        self.sessions.lock().values().cloned().collect()
+    }
+
+    /// A packet for one receiver.
+    pub(crate) fn push(&self, slot: Slot, packet: &Arc<Packet>, class: Class) -> Push {
+        self.with(|state| state.push(slot, packet, class))
+    }
+}
+
+impl State {
+    /// Makes an outbox; its session is attached by [`State::attach`].
+    pub(crate) fn open(&mut self, wire: Wire, sink: Sink) -> Slot {
+        self.generation = self.generation.wrapping_add(1);
+        let generation = self.generation;
+        let index = self.outboxes.insert(Outbox::new(generation, wire, sink));
+        Slot { index: u32::try_from(index).unwrap_or(u32::MAX), generation }
+    }
+
+    pub(crate) fn attach(&mut self, slot: Slot, session: &Arc<Session>) {
+        if let Some(outbox) = self.get(slot) {
+            outbox.session = Some(Arc::clone(session));
+        }
+    }
+
+    /// Ends an outbox and gives it back, with all that was never sent.
+    pub(crate) fn close(&mut self, slot: Slot) -> Option<Outbox> {
+        self.get(slot)?;
+        let mut outbox = self.outboxes.remove(slot.index as usize);
+        outbox.wake_drained();
+        Some(outbox)
+    }
+
+    #[inline]
+    pub(crate) fn get(&mut self, slot: Slot) -> Option<&mut Outbox> {
+        self.outboxes.get_mut(slot.index as usize).filter(|o| o.generation == slot.generation)
+    }
+
+    /// Puts `packet` into a receiver's outbox.
+    #[inline]
+    pub(crate) fn push(&mut self, slot: Slot, packet: &Arc<Packet>, class: Class) -> Push {
+        enqueue(&mut self.outboxes, &mut self.dirty, self.limit, slot, packet, class)
+    }
+
+    /// Puts `packet` into the outbox of every receiver of `target`; gives the sessions whose outbox was full and how many
+    /// receivers there were. `seen` is called for each of them.
+    pub(crate) fn broadcast(
+        &mut self,
+        namespace: u32,
+        target: &Target,
+        packet: &Arc<Packet>,
+        class: Class,
+        mut seen: impl FnMut(&Socket),
+    ) -> Delivery {
+        let Self { outboxes, dirty, limit, rooms, .. } = self;
+        let mut delivery = Delivery::default();
+        rooms.select(namespace, target, |slot, socket| {
+            delivery.receivers += 1;
+            seen(socket);
+            match enqueue(outboxes, dirty, *limit, slot, packet, class) {
+                Push::Taken | Push::Closed => {}
+                Push::Dropped => delivery.dropped += 1,
+                Push::Full => {
+                    // It is closed once, and gets nothing behind the gap.
+                    if let Some(outbox) = outboxes.get_mut(slot.index as usize) {
+                        outbox.finishing = true;
+                    }
+                    delivery.full.push(Arc::clone(socket.session()));
+                }
+            }
+        });
+        delivery
+    }
+
+    /// Marks an outbox dirty if it has something to send and somewhere to send it.
+    pub(crate) fn kick(&mut self, slot: Slot) {
+        let Some(outbox) = self.get(slot) else { return };
+        if outbox.mode == Mode::Idle && outbox.sink.is_ready() && !outbox.queue.is_empty() {
+            outbox.mode = Mode::Dirty;
+            self.dirty.push_back(slot);
+        }
+    }
+
+    /// A polling GET has come. `Ok(Some(..))`: what waited, to be answered at once. `Ok(None)`: `sender` is kept
+    /// until there is something.
+    pub(crate) fn poll(&mut self, slot: Slot, sender: PollSender) -> Result<Option<Queue>, NoPoll> {
+        let Some(outbox) = self.get(slot) else { return Err(NoPoll::Closed) };
+        match outbox.sink {
+            Sink::Poll(_) => return Err(NoPoll::Overlap),
+            // Upgraded since the request was looked at.
+            Sink::Tcp(_) | Sink::Task => return Err(NoPoll::Upgraded),
+            Sink::Waiting => {}
+        }
+        if outbox.queue.is_empty() {
+            outbox.sink = Sink::Poll(sender);
+            return Ok(None);
+        }
+        let queue = outbox.take_all();
+        outbox.wake_drained();
+        Ok(Some(queue))
+    }
+
+    /// The session changes to another transport; the GET that may wait is given back.
+    pub(crate) fn switch(&mut self, slot: Slot, wire: Wire, sink: Sink) -> Option<PollSender> {
+        let outbox = self.get(slot)?;
+        let old = std::mem::replace(&mut outbox.sink, sink);
+        outbox.wire = wire;
+        outbox.since = None;
+        if outbox.mode == Mode::Dirty {
+            outbox.mode = Mode::Idle;
+        }
+        self.kick(slot);
+        if let Sink::Poll(sender) = old { Some(sender) } else { None }
+    }
+
+    /// Answers a waiting GET with `packet`, past the queue; true if one waited.
+    pub(crate) fn answer_poll(&mut self, slot: Slot, packet: &Arc<Packet>) -> bool {
+        let Some(outbox) = self.get(slot) else { return false };
+        if !matches!(outbox.sink, Sink::Poll(_)) || !outbox.queue.is_empty() {
+            return false;
+        }
+        if let Sink::Poll(sender) = std::mem::replace(&mut outbox.sink, Sink::Waiting) {
+            return sender.send(Queue::from_iter([Arc::clone(packet)])).is_ok();
+        }
+        false
+    }
+
+    /// Closes the receivers with the oldest unsent bytes until memory suffices, up to `most`, and tells how many.
+    pub(crate) fn shed(&mut self, most: usize) -> usize {
+        let mut oldest: Vec<(Instant, Slot)> = Vec::new();
+        // What was begun is freed when the session's task has ended.
+        let mut ending = 0;
+        for (index, outbox) in &self.outboxes {
+            if outbox.finishing {
+                ending += outbox.bytes;
+            } else if let (Some(since), false) = (outbox.since, outbox.queue.is_empty()) {
+                let index = u32::try_from(index).unwrap_or(u32::MAX);
+                oldest.push((since, Slot { index, generation: outbox.generation }));
+            }
+        }
+        oldest.sort_unstable_by_key(|(since, _)| *since);
+        let mut closed = 0;
+        for (_, slot) in oldest.into_iter().take(most) {
+            if !self.budget.is_over_without(ending) {
+                break;
+            }
+            if let Some(outbox) = self.get(slot) {
+                closed += 1;
+                outbox.finishing = true;
+                outbox.drop_unsent();
+                ending += outbox.bytes;
+                if let Some(session) = &outbox.session {
+                    session.command(Command::Close(trunkline_proto::eio::CloseReason::SlowReader));
+                }
+            }
+        }
+        closed
+    }
+}
+
+/// What a broadcast did on one shard.
+#[derive(Default)]
+pub(crate) struct Delivery {
+    pub(crate) receivers: usize,
+    /// Volatile, and the line was blocked.
+    pub(crate) dropped: usize,
+    /// Those over their bound: the slow-reader policy is for them.
+    pub(crate) full: Vec<Arc<Session>>,
+}
+
+#[inline]
+fn enqueue(
+    outboxes: &mut Slab<Outbox>,
+    dirty: &mut VecDeque<Slot>,
+    limit: usize,
+    slot: Slot,
+    packet: &Arc<Packet>,
+    class: Class,
+) -> Push {
+    let Some(outbox) = outboxes.get_mut(slot.index as usize).filter(|o| o.generation == slot.generation)
+    else {
+        return Push::Closed;
+    };
+    if outbox.finishing {
+        return Push::Closed;
+    }
+    let cost = packet.cost();
+    match class {
+        Class::Volatile if outbox.is_blocked() => return Push::Dropped,
+        // One packet is always taken by an empty outbox, however long: the queue is bounded, not the message.
+        Class::Event | Class::Volatile if outbox.bytes + cost > limit && outbox.bytes > 0 => {
+            return Push::Full;
+        }
+        Class::Control if outbox.bytes + cost > limit.max(cost) + CONTROL_HEADROOM => return Push::Full,
+        _ => {}
+    }
+    outbox.queue.push(Arc::clone(packet));
+    outbox.bytes += cost;
+    if outbox.mode == Mode::Idle {
+        if outbox.sink.is_ready() {
+            outbox.mode = Mode::Dirty;
+            dirty.push_back(slot);
+        } else if outbox.since.is_none() {
+            outbox.since = Some(Instant::now());
+        }
+    }
+    Push::Taken
+}
+
+/// Why a GET cannot wait (reference/socketio.md 1.3).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum NoPoll {
+    /// Another GET waits already.
+    Overlap,
+    /// The session is a WebSocket's now.
+    Upgraded,
+    /// The session has ended.
+    Closed,
+}

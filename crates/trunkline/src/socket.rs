@@ -1,0 +1,630 @@
+//! A client in a namespace.
+
+use std::any::{Any, TypeId};
+use std::borrow::Borrow;
+use std::collections::HashMap;
+use std::fmt;
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
+use std::task::Poll;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use trunkline_proto::eio::{CloseReason, Version};
+use trunkline_proto::sio::{self, DisconnectReason, OwnedArgs};
+
+use crate::ack::{AckFuture, PendingAcks};
+use crate::broadcast::{Broadcast, IntoRooms};
+use crate::config::Transport;
+use crate::error::EmitError;
+use crate::handler::{ErasedHandler, EventPhase, Handler, erase};
+use crate::handshake::Handshake;
+use crate::io::{Io, IoCore};
+use crate::namespace::{Namespace, NamespaceCore, Outgoing};
+use crate::outbox::Mode;
+use crate::session::{Command, Session};
+use crate::shard::{Class, Push};
+use crate::sid::Id;
+use crate::wire::{HEADROOM, Packet};
+
+/// The public id of a socket: 20 characters, another one in each namespace. Clients of Engine.IO 3 compute their ids
+/// themselves, from the session's id: theirs are that, or `<namespace>#<sid>` (SECURITY.md says what that means).
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct SocketId(Arc<str>);
+
+impl SocketId {
+    pub(crate) fn random() -> Self {
+        Self(Arc::from(Id::random().as_str()))
+    }
+
+    pub(crate) fn for_v3(namespace: &str, sid: &Id) -> Self {
+        if namespace == "/" {
+            Self(Arc::from(sid.as_str()))
+        } else {
+            Self(Arc::from(format!("{namespace}#{sid}")))
+        }
+    }
+
+    /// The id as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<&str> for SocketId {
+    /// The id that a client sent; whether there is such a socket, [`Namespace::socket`] tells.
+    fn from(text: &str) -> Self {
+        Self(Arc::from(text))
+    }
+}
+
+impl Borrow<str> for SocketId {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
+
+impl AsRef<str> for SocketId {
+    fn as_ref(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for SocketId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for SocketId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SocketId({})", self.0)
+    }
+}
+
+impl Serialize for SocketId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for SocketId {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Ok(Self(Arc::from(String::deserialize(deserializer)?)))
+    }
+}
+
+/// A client in a namespace; a cheap handle, valid also after the disconnect.
+#[derive(Clone)]
+pub struct Socket(Arc<SocketCore>);
+
+pub(crate) struct SocketCore {
+    id: SocketId,
+    io: Arc<IoCore>,
+    namespace: Arc<NamespaceCore>,
+    session: Arc<Session>,
+    /// Its place in the shard's rooms.
+    member: AtomicU32,
+    state: AtomicU8,
+    auth: Option<Box<OwnedArgs>>,
+    pub(crate) acks: PendingAcks,
+    extras: Mutex<Option<Box<Extras>>>,
+}
+
+/// What few sockets have.
+#[derive(Default)]
+struct Extras {
+    data: HashMap<TypeId, Box<dyn Any + Send + Sync>>,
+    json: serde_json::Map<String, serde_json::Value>,
+    listeners: Vec<SocketListener>,
+    /// The rooms at the disconnect, for `on_disconnecting`.
+    last_rooms: Vec<Arc<str>>,
+}
+
+#[derive(Clone)]
+struct SocketListener {
+    event: Arc<str>,
+    handler: Arc<dyn ErasedHandler>,
+    once: bool,
+}
+
+const CONNECTING: u8 = 0;
+const CONNECTED: u8 = 1;
+const DISCONNECTED: u8 = 2;
+const NO_MEMBER: u32 = u32::MAX;
+
+impl Socket {
+    pub(crate) fn new(
+        id: SocketId,
+        io: Arc<IoCore>,
+        namespace: Arc<NamespaceCore>,
+        session: Arc<Session>,
+        auth: Option<OwnedArgs>,
+        data: HashMap<TypeId, Box<dyn Any + Send + Sync>>,
+    ) -> Self {
+        let extras =
+            if data.is_empty() { None } else { Some(Box::new(Extras { data, ..Extras::default() })) };
+        Self(Arc::new(SocketCore {
+            id,
+            io,
+            namespace,
+            session,
+            member: AtomicU32::new(NO_MEMBER),
+            state: AtomicU8::new(CONNECTING),
+            auth: auth.map(Box::new),
+            acks: PendingAcks::default(),
+            extras: Mutex::new(extras),
+        }))
+    }
+
+    /// The socket's public id.
+    pub fn id(&self) -> &SocketId {
+        &self.0.id
+    }
+
+    /// The namespace it is in.
+    pub fn namespace(&self) -> Namespace {
+        Namespace::from_core(Arc::clone(&self.0.namespace))
+    }
+
+    /// The server it belongs to.
+    pub fn io(&self) -> Io {
+        Io::from_session(&self.0.session, &self.0.io)
+    }
+
+    /// The request that opened the connection.
+    pub fn handshake(&self) -> &Handshake {
+        &self.0.session.handshake
+    }
+
+    /// What the client sent to prove who it is, as `T`; `None` if it sent nothing or something else. Clients of protocol 4
+    /// send it as the query of the namespace: an object of strings.
+    pub fn auth<T: DeserializeOwned>(&self) -> Option<T> {
+        self.0.auth.as_ref()?.as_args().next()?.deserialize().ok()
+    }
+
+    pub(crate) fn raw_auth(&self) -> Option<&OwnedArgs> {
+        self.0.auth.as_deref()
+    }
+
+    /// Whether it is connected.
+    pub fn is_connected(&self) -> bool {
+        self.0.state.load(Ordering::Acquire) == CONNECTED
+    }
+
+    /// The transport in use.
+    pub fn transport(&self) -> Transport {
+        Transport::of(self.0.session.transport())
+    }
+
+    /// Engine.IO's version: 3 for clients of Socket.IO 1.x and 2.x, 4 for later ones.
+    pub fn protocol(&self) -> u8 {
+        if self.0.session.version == Version::V3 { 3 } else { 4 }
+    }
+
+    // --- sending -----------------------------------------------------------------------------------------------
+
+    /// Sends an event. `args`: `()` for no argument, [`Args`](crate::Args)`((a, b))` for several, anything else for one.
+    ///
+    /// # Errors
+    /// [`EmitError::Full`] if the client's send buffer is full: nothing was queued. [`EmitError::Closed`] after the
+    /// disconnect, [`EmitError::Encode`] for a reserved name or what cannot be encoded.
+    pub fn emit(&self, event: &str, args: impl Serialize) -> Result<(), EmitError> {
+        self.emit_with(event, &args, Flags::default())
+    }
+
+    /// Sends an event and waits for the client's answer, 10 s or what [`crate::IoBuilder::ack_timeout`] says. The event is
+    /// sent at once, also if the future is not awaited.
+    pub fn emit_with_ack<T: DeserializeOwned>(&self, event: &str, args: impl Serialize) -> AckFuture<T> {
+        let timeout = self.0.namespace.io.config.ack_timeout;
+        self.emit_with_ack_flags(event, &args, Flags::default(), timeout)
+    }
+
+    /// The next emit is dropped if the line is blocked at that moment.
+    pub fn volatile(&self) -> SocketEmitter<'_> {
+        SocketEmitter { socket: self, flags: Flags { volatile: true, ..Flags::default() }, timeout: None }
+    }
+
+    /// Whether transports may compress the next emit; default true.
+    pub fn compress(&self, compress: bool) -> SocketEmitter<'_> {
+        SocketEmitter { socket: self, flags: Flags { compress, ..Flags::default() }, timeout: None }
+    }
+
+    /// How long the next `emit_with_ack` waits.
+    pub fn timeout(&self, timeout: Duration) -> SocketEmitter<'_> {
+        SocketEmitter { socket: self, flags: Flags::default(), timeout: Some(timeout) }
+    }
+
+    fn emit_with<T: Serialize + ?Sized>(&self, event: &str, args: &T, flags: Flags) -> Result<(), EmitError> {
+        let packet = self.packet(event, args, None, flags)?;
+        self.send(&packet, if flags.volatile { Class::Volatile } else { Class::Event })
+    }
+
+    fn emit_with_ack_flags<T: DeserializeOwned>(
+        &self,
+        event: &str,
+        args: &(impl Serialize + ?Sized),
+        flags: Flags,
+        timeout: Duration,
+    ) -> AckFuture<T> {
+        let id = self.0.namespace.next_ack_id();
+        let receiver = self.0.acks.wait_for(id);
+        let class = if flags.volatile { Class::Volatile } else { Class::Event };
+        let sent = self.packet(event, args, Some(id), flags).and_then(|packet| self.send(&packet, class));
+        if sent.is_err() {
+            self.0.acks.forget(id);
+        }
+        AckFuture::new(self.clone(), id, receiver, sent, timeout)
+    }
+
+    fn packet<T: Serialize + ?Sized>(
+        &self,
+        event: &str,
+        args: &T,
+        id: Option<u64>,
+        flags: Flags,
+    ) -> Result<Arc<Packet>, EmitError> {
+        let namespace = &self.0.namespace;
+        let encoded =
+            sio::encode_event(namespace.io.config.parser, HEADROOM, &namespace.name, id, event, args)
+                .map_err(crate::error::EncodeError::from)?;
+        namespace.notify_outgoing(|| Outgoing::to_socket(self.id(), event, &encoded));
+        Ok(Packet::encoded(encoded, flags.compress, &self.0.session.engine.budget))
+    }
+
+    pub(crate) fn send(&self, packet: &Arc<Packet>, class: Class) -> Result<(), EmitError> {
+        if self.0.state.load(Ordering::Acquire) == DISCONNECTED {
+            return Err(EmitError::Closed);
+        }
+        if class != Class::Control && self.0.session.engine.budget.is_exhausted() {
+            return Err(EmitError::Full);
+        }
+        match self.0.session.push(packet, class) {
+            Push::Taken => Ok(()),
+            Push::Dropped => {
+                self.0.session.shard.counters.dropped_volatile.add(1);
+                Ok(())
+            }
+            Push::Full if class == Class::Control => {
+                self.0.session.command(Command::Close(CloseReason::SlowReader));
+                Err(EmitError::Full)
+            }
+            Push::Full => Err(EmitError::Full),
+            Push::Closed => Err(EmitError::Closed),
+        }
+    }
+
+    /// Ready when nothing waits to be sent to this client, or when it is gone.
+    pub fn drained(&self) -> impl Future<Output = ()> + Send + 'static {
+        let session = Arc::clone(&self.0.session);
+        std::future::poll_fn(move |cx| {
+            session.shard.with(|state| match state.get(session.slot) {
+                Some(outbox) if outbox.bytes > 0 || outbox.mode == Mode::Flushing => {
+                    outbox.on_drained(cx.waker());
+                    Poll::Pending
+                }
+                _ => Poll::Ready(()),
+            })
+        })
+    }
+
+    // --- rooms and others ----------------------------------------------------------------------------------------
+
+    /// Enters rooms; on this node at once. Without effect before the connect handler and after the disconnect.
+    pub fn join(&self, rooms: impl IntoRooms) {
+        let mut events = Vec::new();
+        let rooms = rooms.into_rooms();
+        self.0.session.shard.with(|state| {
+            let member = self.0.member.load(Ordering::Acquire);
+            for room in &rooms {
+                state.rooms.join(member, self, room, &mut events);
+            }
+        });
+        self.0.namespace.tell_rooms(events);
+    }
+
+    /// Leaves rooms.
+    pub fn leave(&self, rooms: impl IntoRooms) {
+        let mut events = Vec::new();
+        let rooms = rooms.into_rooms();
+        self.0.session.shard.with(|state| {
+            let member = self.0.member.load(Ordering::Acquire);
+            for room in &rooms {
+                state.rooms.leave(member, self, room, &mut events);
+            }
+        });
+        self.0.namespace.tell_rooms(events);
+    }
+
+    /// The rooms it is in, its own-id room first. In `on_disconnecting`: those it was in.
+    pub fn rooms(&self) -> Vec<Arc<str>> {
+        let member = self.0.member.load(Ordering::Acquire);
+        if member != NO_MEMBER {
+            return self.0.session.shard.with(|state| state.rooms.of(member, self));
+        }
+        self.0.extras.lock().as_ref().map(|e| e.last_rooms.clone()).unwrap_or_default()
+    }
+
+    /// The sockets of these rooms, this one left out.
+    pub fn to(&self, rooms: impl IntoRooms) -> Broadcast {
+        self.broadcast().to(rooms)
+    }
+
+    /// The sockets of these rooms, this one included if it is among them.
+    pub fn within(&self, rooms: impl IntoRooms) -> Broadcast {
+        self.namespace().to(rooms)
+    }
+
+    /// All sockets of the namespace but this one and those of these rooms.
+    pub fn except(&self, rooms: impl IntoRooms) -> Broadcast {
+        self.broadcast().except(rooms)
+    }
+
+    /// All sockets of the namespace but this one.
+    pub fn broadcast(&self) -> Broadcast {
+        Broadcast::new(Arc::clone(&self.0.namespace)).without(self.id().clone())
+    }
+
+    // --- its own data --------------------------------------------------------------------------------------------
+
+    /// Keeps a value with the socket, one of each type; gives the one before.
+    pub fn insert<T: Send + Sync + 'static>(&self, value: T) -> Option<T> {
+        let before =
+            self.0.extras.lock().get_or_insert_default().data.insert(TypeId::of::<T>(), Box::new(value));
+        before.and_then(|b| b.downcast().ok()).map(|b| *b)
+    }
+
+    /// The kept value of this type.
+    pub fn get<T: Clone + Send + Sync + 'static>(&self) -> Option<T> {
+        self.0.extras.lock().as_ref()?.data.get(&TypeId::of::<T>())?.downcast_ref::<T>().cloned()
+    }
+
+    /// Takes the kept value of this type out.
+    pub fn remove<T: Send + Sync + 'static>(&self) -> Option<T> {
+        self.0.extras.lock().as_mut()?.data.remove(&TypeId::of::<T>())?.downcast().ok().map(|b| *b)
+    }
+
+    /// Sets a field of the data that `fetch_sockets` shows to others (the reference's `socket.data`).
+    pub fn set_data(&self, field: &str, value: impl Into<serde_json::Value>) {
+        self.0.extras.lock().get_or_insert_default().json.insert(field.to_owned(), value.into());
+    }
+
+    /// The data that `fetch_sockets` shows to others.
+    pub fn data(&self) -> serde_json::Map<String, serde_json::Value> {
+        self.0.extras.lock().as_ref().map(|e| e.json.clone()).unwrap_or_default()
+    }
+
+    // --- its own listeners ---------------------------------------------------------------------------------------
+
+    /// Adds a listener for this socket only, after those of the namespace. Those of the namespace cost nothing per
+    /// connection: prefer them.
+    ///
+    /// # Panics
+    /// If the name is reserved, or a state that the handler asks for was not given.
+    pub fn on<H, A>(&self, event: &str, handler: H)
+    where
+        H: Handler<A, EventPhase>,
+        A: 'static,
+    {
+        self.listen(event, handler, false);
+    }
+
+    /// As [`Socket::on`], for the next such event only.
+    pub fn once<H, A>(&self, event: &str, handler: H)
+    where
+        H: Handler<A, EventPhase>,
+        A: 'static,
+    {
+        self.listen(event, handler, true);
+    }
+
+    /// Removes this socket's own listeners of an event.
+    pub fn off(&self, event: &str) {
+        if let Some(extras) = self.0.extras.lock().as_mut() {
+            extras.listeners.retain(|l| &*l.event != event);
+        }
+    }
+
+    fn listen<H, A>(&self, event: &str, handler: H, once: bool)
+    where
+        H: Handler<A, EventPhase>,
+        A: 'static,
+    {
+        assert!(!sio::is_reserved(event), "\"{event}\" is no event that clients send");
+        self.0.namespace.io.check_states(&handler, event);
+        let listener = SocketListener { event: Arc::from(event), handler: erase(handler), once };
+        self.0.extras.lock().get_or_insert_default().listeners.push(listener);
+    }
+
+    /// Whether there are own listeners of an event.
+    pub(crate) fn listens(&self, event: &str) -> bool {
+        self.0
+            .extras
+            .lock()
+            .as_ref()
+            .is_some_and(|extras| extras.listeners.iter().any(|l| &*l.event == event))
+    }
+
+    /// After its last handler: its listeners may hold the socket itself.
+    pub(crate) fn forget_listeners(&self) {
+        let listeners = self.0.extras.lock().as_mut().map(|extras| std::mem::take(&mut extras.listeners));
+        drop(listeners);
+    }
+
+    /// The own listeners of an event; those for once are removed.
+    pub(crate) fn take_listeners(&self, event: &str, out: &mut Vec<Arc<dyn ErasedHandler>>) {
+        if let Some(extras) = self.0.extras.lock().as_mut() {
+            extras.listeners.retain(|l| {
+                if &*l.event != event {
+                    return true;
+                }
+                out.push(Arc::clone(&l.handler));
+                !l.once
+            });
+        }
+    }
+
+    // --- its end ---------------------------------------------------------------------------------------------------
+
+    /// Removes it from the namespace (`server namespace disconnect`); effective at once. With `close`, the client's
+    /// sockets of all namespaces are removed and then the connection is closed, after what is queued.
+    pub fn disconnect(&self, close: bool) {
+        let namespace = &self.0.namespace;
+        // Out of the rooms first, so that DISCONNECT is the last thing the client gets.
+        if self.exit() {
+            let encoded = sio::encode_disconnect(namespace.io.config.parser, HEADROOM, &namespace.name);
+            let packet = Packet::encoded(encoded, true, &self.0.session.engine.budget);
+            if self.0.session.push(&packet, Class::Control) == Push::Full {
+                self.0.session.command(Command::Close(CloseReason::SlowReader));
+            }
+            self.0.session.command(Command::Left(self.clone(), DisconnectReason::ServerNamespaceDisconnect));
+        }
+        if close {
+            self.0.session.command(Command::DisconnectAll);
+        }
+    }
+
+    /// Enters the namespace: from now on broadcasts reach it.
+    pub(crate) fn enter(&self) {
+        let mut events = Vec::new();
+        let session = &self.0.session;
+        self.0.namespace.entered();
+        // Whoever finds it in the rooms finds it connected: all of it under the shard's lock.
+        session.shard.with(|state| {
+            let member = state.rooms.insert(self.0.namespace.id, self, session.slot, &mut events);
+            self.0.member.store(member, Ordering::Release);
+            self.0.state.store(CONNECTED, Ordering::Release);
+        });
+        self.0.namespace.tell_rooms(events);
+    }
+
+    /// Leaves the namespace: nothing reaches it any more, and its awaited answers end. False if it was not in it.
+    pub(crate) fn exit(&self) -> bool {
+        let mut events = Vec::new();
+        // All at once under the shard's lock: a join that finds it gone is followed by no broadcast that finds it there.
+        let rooms = self.0.session.shard.with(|state| {
+            let before = self.0.state.swap(DISCONNECTED, Ordering::AcqRel);
+            let member = self.0.member.swap(NO_MEMBER, Ordering::AcqRel);
+            (before == CONNECTED).then(|| state.rooms.remove(member, &mut events))
+        });
+        self.0.acks.close();
+        let Some(rooms) = rooms else { return false };
+        if self.0.namespace.wants_disconnecting() {
+            let own: Arc<str> = Arc::from(self.id().as_str());
+            let last = std::iter::once(own).chain(rooms).collect();
+            self.0.extras.lock().get_or_insert_default().last_rooms = last;
+        }
+        self.0.namespace.tell_rooms(events);
+        self.0.namespace.left();
+        true
+    }
+
+    /// After `on_disconnecting`: the rooms of the past are forgotten.
+    pub(crate) fn forget_rooms(&self) {
+        if let Some(extras) = self.0.extras.lock().as_mut() {
+            extras.last_rooms = Vec::new();
+        }
+    }
+
+    pub(crate) fn session(&self) -> &Arc<Session> {
+        &self.0.session
+    }
+
+    pub(crate) fn io_core(&self) -> &Arc<IoCore> {
+        &self.0.io
+    }
+
+    pub(crate) fn core(&self) -> &SocketCore {
+        &self.0
+    }
+
+    pub(crate) fn namespace_core(&self) -> &Arc<NamespaceCore> {
+        &self.0.namespace
+    }
+}
+
+impl PartialEq for Socket {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl fmt::Debug for Socket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Socket({} in {})", self.0.id, self.0.namespace.name)
+    }
+}
+
+/// How a packet is sent.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Flags {
+    pub(crate) volatile: bool,
+    pub(crate) compress: bool,
+}
+
+impl Default for Flags {
+    fn default() -> Self {
+        Self { volatile: false, compress: true }
+    }
+}
+
+/// A socket with flags for the next emit; from [`Socket::volatile`], [`Socket::compress`] and [`Socket::timeout`].
+#[derive(Debug)]
+pub struct SocketEmitter<'a> {
+    socket: &'a Socket,
+    flags: Flags,
+    timeout: Option<Duration>,
+}
+
+impl SocketEmitter<'_> {
+    /// Dropped if the line is blocked at that moment.
+    #[must_use]
+    pub fn volatile(mut self) -> Self {
+        self.flags.volatile = true;
+        self
+    }
+
+    /// Whether transports may compress it.
+    #[must_use]
+    pub fn compress(mut self, compress: bool) -> Self {
+        self.flags.compress = compress;
+        self
+    }
+
+    /// How long `emit_with_ack` waits.
+    #[must_use]
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = Some(timeout);
+        self
+    }
+
+    /// See [`Socket::emit`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn emit(self, event: &str, args: impl Serialize) -> Result<(), EmitError> {
+        self.socket.emit_with(event, &args, self.flags)
+    }
+
+    /// See [`Socket::emit_with_ack`].
+    pub fn emit_with_ack<T: DeserializeOwned>(self, event: &str, args: impl Serialize) -> AckFuture<T> {
+        let timeout = self.timeout.unwrap_or(self.socket.0.namespace.io.config.ack_timeout);
+        self.socket.emit_with_ack_flags(event, &args, self.flags, timeout)
+    }
+}
+
+pub(crate) fn reason_of(reason: CloseReason) -> DisconnectReason {
+    match reason {
+        CloseReason::TransportError => DisconnectReason::TransportError,
+        CloseReason::TransportClose => DisconnectReason::TransportClose,
+        CloseReason::ForcedClose => DisconnectReason::ForcedClose,
+        CloseReason::PingTimeout => DisconnectReason::PingTimeout,
+        CloseReason::ParseError => DisconnectReason::ParseError,
+        CloseReason::ServerShuttingDown => DisconnectReason::ServerShuttingDown,
+        CloseReason::SlowReader => DisconnectReason::SlowReader,
+        CloseReason::InboundOverflow => DisconnectReason::InboundOverflow,
+    }
+}

@@ -1,0 +1,13 @@
+//! The transports: how a session's packets travel.
+//!
+//! | file | what it holds |
+//! | --- | --- |
+//! | `websocket` | a WebSocket connection: reading from a lent buffer, writing when its stream was blocked |
+//! | `stream` | getting the TCP stream out of the HTTP server after the upgrade |
+//! | `tcp_io` | a TCP stream as the HTTP server wants it |
+//! | `polling` | answers and bodies of HTTP long-polling, JSONP among them |
+
+pub(crate) mod polling;
+pub(crate) mod stream;
+pub(crate) mod tcp_io;
+pub(crate) mod websocket;

@@ -1,0 +1,63 @@
+//! Takes the TCP stream out of the HTTP server after a WebSocket handshake, so that the flusher can write it directly and the
+//! HTTP server's buffers are freed.
+
+use std::sync::Arc;
+
+use hyper::upgrade::Upgraded;
+use hyper_util::rt::TokioIo;
+use hyper_util::server::conn::auto;
+use tokio::net::TcpStream;
+
+use super::tcp_io::TcpIo;
+use super::websocket::WsStream;
+
+/// How an upgraded connection was opened. Counted, so that operators and tests (one per HTTP server) see whether the
+/// flusher writes the sockets itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Way {
+    /// `trunkline::serve` over TCP.
+    Own,
+    /// hyper's http1 connection over TCP.
+    Http1,
+    /// hyper-util's auto builder over TCP (axum::serve).
+    Auto,
+    /// Any other stream, boxed.
+    Boxed,
+}
+
+impl Way {
+    pub(crate) const ALL: [Self; 4] = [Self::Own, Self::Http1, Self::Auto, Self::Boxed];
+
+    /// The name in metrics.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Own => "own",
+            Self::Http1 => "http1",
+            Self::Auto => "auto",
+            Self::Boxed => "boxed",
+        }
+    }
+}
+
+/// The stream, what the server had read beyond the handshake, and which way it was found.
+pub(crate) fn open(upgraded: Upgraded) -> (WsStream, Vec<u8>, Way) {
+    let upgraded = match upgraded.downcast::<TcpIo>() {
+        Ok(parts) => return tcp(parts.io.0, parts.read_buf.to_vec(), Way::Own),
+        Err(upgraded) => upgraded,
+    };
+    let upgraded = match upgraded.downcast::<TokioIo<TcpStream>>() {
+        Ok(parts) => return tcp(parts.io.into_inner(), parts.read_buf.to_vec(), Way::Http1),
+        Err(upgraded) => upgraded,
+    };
+    let upgraded = match auto::upgrade::downcast::<TokioIo<TcpStream>>(upgraded) {
+        Ok(parts) => return tcp(parts.io.into_inner(), parts.read_buf.to_vec(), Way::Auto),
+        Err(upgraded) => upgraded,
+    };
+    (WsStream::Other(Box::new(TokioIo::new(upgraded))), Vec::new(), Way::Boxed)
+}
+
+fn tcp(stream: TcpStream, early: Vec<u8>, way: Way) -> (WsStream, Vec<u8>, Way) {
+    // Small packets must not wait for the peer's acknowledgement of earlier ones.
+    drop(stream.set_nodelay(true));
+    (WsStream::Tcp(Arc::new(stream)), early, way)
+}

@@ -1,0 +1,33 @@
+// Serves one page that loads the published browser bundle of the client, from an origin of its own.
+import { readFileSync } from "node:fs";
+import http from "node:http";
+import { createRequire } from "node:module";
+import { dirname, join } from "node:path";
+
+const require = createRequire(import.meta.url);
+const BUNDLE = join(dirname(require.resolve("socket.io-client-4/package.json")), "dist/socket.io.min.js");
+const PAGE = '<!doctype html><meta charset="utf-8"><title>interop</title><script src="/client.js"></script>';
+
+/** The server of pages, on a port of its own. */
+export class PageServer {
+  static async start() {
+    const files = {
+      "/": ["text/html", PAGE],
+      "/client.js": ["text/javascript; charset=utf-8", readFileSync(BUNDLE)],
+    };
+    const server = new PageServer();
+    server.http = http.createServer((request, response) => {
+      const file = files[request.url];
+      if (file) response.writeHead(200, { "content-type": file[0] }).end(file[1]);
+      else response.writeHead(404).end();
+    });
+    await new Promise((resolve) => server.http.listen(0, resolve));
+    server.port = server.http.address().port;
+    return server;
+  }
+
+  async stop() {
+    this.http.closeAllConnections();
+    await new Promise((resolve) => this.http.close(resolve));
+  }
+}

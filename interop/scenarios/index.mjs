@@ -1,0 +1,18 @@
+// All scenarios, by the kind of client that can run them.
+import { ackScenarios } from "./acks.mjs";
+import { connectScenarios } from "./connect.mjs";
+import { engineScenarios } from "./engine.mjs";
+import { eventScenarios } from "./events.mjs";
+import { heartbeatScenarios } from "./heartbeat.mjs";
+import { roomScenarios } from "./rooms.mjs";
+
+export const SCENARIOS = {
+  "socket.io": [
+    ...connectScenarios,
+    ...eventScenarios,
+    ...ackScenarios,
+    ...roomScenarios,
+    ...heartbeatScenarios,
+  ],
+  "engine.io": engineScenarios,
+};

@@ -1,0 +1,139 @@
+//! The project's chores: `cargo xtask test | interop | fuzz | bench`.
+
+mod install;
+mod licenses;
+mod step;
+mod workspace;
+
+use std::process::ExitCode;
+
+use step::{Failure, Steps, run};
+use workspace::Workspace;
+
+const USAGE: &str = "\
+usage: cargo xtask <task>
+
+  test               install what the tests need, then every check and every test
+  interop [args]     real clients against interop-server; args go to interop/run.mjs (--only, --list, --jobs)
+  fuzz [seconds]     random input into every decoder and state machine, 20 seconds each unless said otherwise
+  bench [program..]  build bench-server; run `program.. --server trunkline='<bench-server> {port}'` if given";
+
+/// Fuzzing time for each target, in seconds, when the command line names none.
+const FUZZ_SECONDS: u32 = 20;
+
+/// The same as a part of `test`: the corpus, and enough to find what is plainly wrong.
+const TEST_FUZZ_SECONDS: u32 = 2;
+
+fn main() -> ExitCode {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let Some((task, args)) = words.split_first() else {
+        eprintln!("{USAGE}");
+        return ExitCode::from(2);
+    };
+    let outcome = match task.as_str() {
+        "test" if args.is_empty() => test(),
+        "interop" => interop(args),
+        "fuzz" if args.len() <= 1 => fuzz(args.first().map(String::as_str)),
+        "bench" => bench(args),
+        "help" | "--help" | "-h" => {
+            println!("{USAGE}");
+            return ExitCode::SUCCESS;
+        }
+        _ => {
+            eprintln!("{USAGE}");
+            return ExitCode::from(2);
+        }
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("xtask: {failure}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn test() -> Result<(), Failure> {
+    let workspace = Workspace::read()?;
+    let mut steps = Steps::new();
+    steps.step("format", || run(workspace.cargo().args(["fmt", "--all", "--check"])))?;
+    steps.step("install", || install::everything(&workspace))?;
+    steps.step("licences", || licenses::check(&workspace))?;
+    steps.step("clippy", || {
+        let mut clippy = workspace.cargo();
+        clippy.args(["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"]);
+        run(&mut clippy)
+    })?;
+    steps.step("tests", || run(workspace.cargo().args(["test", "--workspace", "--locked"])))?;
+    steps.step("fuzz", || run_fuzz(&workspace, TEST_FUZZ_SECONDS))?;
+    steps.step("docs", || {
+        let mut doc = workspace.cargo();
+        doc.args(["doc", "--workspace", "--no-deps", "--locked"]).env("RUSTDOCFLAGS", "-D warnings");
+        run(&mut doc)
+    })?;
+    steps.step("build interop-server", || build(&workspace, "interop-server"))?;
+    steps.step("build examples", || build_examples(&workspace))?;
+    steps.step("interop and browser", || run_interop(&workspace, &[]))?;
+    steps.finish();
+    Ok(())
+}
+
+fn interop(args: &[String]) -> Result<(), Failure> {
+    let workspace = Workspace::read()?;
+    let mut steps = Steps::new();
+    steps.step("install", || install::everything(&workspace))?;
+    steps.step("build interop-server", || build(&workspace, "interop-server"))?;
+    steps.step("build examples", || build_examples(&workspace))?;
+    steps.step("interop", || run_interop(&workspace, args))
+}
+
+fn fuzz(seconds: Option<&str>) -> Result<(), Failure> {
+    let seconds = match seconds {
+        None => FUZZ_SECONDS,
+        Some(text) => text.parse().map_err(|_| Failure::new(format!("not a number of seconds: {text}")))?,
+    };
+    let workspace = Workspace::read()?;
+    Steps::new().step("fuzz", || run_fuzz(&workspace, seconds))
+}
+
+fn bench(args: &[String]) -> Result<(), Failure> {
+    let workspace = Workspace::read()?;
+    let mut steps = Steps::new();
+    steps.step("build bench-server", || build(&workspace, "bench-server"))?;
+    let server = workspace.release_binary("bench-server");
+    let Some((program, rest)) = args.split_first() else {
+        println!("built {}", server.display());
+        return Ok(());
+    };
+    let mut compare = std::process::Command::new(program);
+    compare.args(rest).arg("--server").arg(format!("trunkline={} {{port}}", server.display()));
+    steps.step("bench", || run(&mut compare))
+}
+
+fn run_fuzz(workspace: &Workspace, seconds: u32) -> Result<(), Failure> {
+    let mut fuzz = workspace.cargo();
+    fuzz.args(["run", "--profile", "fuzz", "--locked", "--package", "trunkline-fuzz", "--"]);
+    run(fuzz.arg(seconds.to_string()))
+}
+
+fn build(workspace: &Workspace, binary: &str) -> Result<(), Failure> {
+    // `--workspace --bin` finds the binary whatever its package is called.
+    run(workspace.cargo().args(["build", "--release", "--locked", "--workspace", "--bin", binary]))
+}
+
+/// The examples as programs, which the interop suite finds beside `interop-server`.
+fn build_examples(workspace: &Workspace) -> Result<(), Failure> {
+    let mut build = workspace.cargo();
+    build.args(["build", "--release", "--locked", "--package", "trunkline-examples", "--examples"]);
+    run(&mut build)
+}
+
+fn run_interop(workspace: &Workspace, args: &[String]) -> Result<(), Failure> {
+    let mut node = std::process::Command::new("node");
+    node.current_dir(workspace.root.join("interop"))
+        .arg("run.mjs")
+        .arg("--server")
+        .arg(workspace.release_binary("interop-server"))
+        .args(args);
+    run(&mut node)
+}
