@@ -1,8 +1,10 @@
 """The blocking and the asyncio client of python-socketio behind one asyncio face."""
 
 import asyncio
+import os
 
 import socketio
+from locked_tls import locked_context
 
 STEP_S = 12
 COLLECTED = ("auth", "echo", "answer", "answers", "said", "n", "gone")
@@ -56,6 +58,10 @@ class BlockingPeer(Peer):
     client_class = socketio.Client
     # This client starts one thread for each message, so its handlers may run in another order.
     keeps_order = False
+
+    def __init__(self, transports, **options):
+        context = locked_context(os.environ["WEBSOCKET_CLIENT_CA_BUNDLE"])
+        super().__init__(transports, websocket_extra_options={"sslopt": {"context": context}}, **options)
 
     def listener(self, event, namespace):
         return lambda *args: self.collect(event, namespace, args)
