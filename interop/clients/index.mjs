@@ -6,6 +6,7 @@ const require = createRequire(import.meta.url);
 /**
  * - `open(url, options)`: the package's own way to make a socket.
  * - `protocol`: 4 or 3, the Engine.IO generation, which decides how refusals and heartbeats look.
+ * - `recovers`: whether it comes back with its private id and its offset.
  * - `credentials(value)`: the option that carries `value` to the server when connecting.
  */
 export function loadClient(name) {
@@ -14,10 +15,12 @@ export function loadClient(name) {
     return { ...current(require("socket.io-client-4").io), extra: { parser } };
   }
   const module = require(name);
-  if (name === "socket.io-client-4" || name === "socket.io-client-3") return current(module.io);
+  if (name === "socket.io-client-4") return current(module.io);
+  if (name === "socket.io-client-3") return { ...current(module.io), recovers: false };
   return {
     open: module,
     protocol: 3,
+    recovers: false,
     refused: "error",
     extra: {},
     credentials: (value) => ({ query: value }),
@@ -28,6 +31,7 @@ function current(open) {
   return {
     open,
     protocol: 4,
+    recovers: true,
     refused: "connect_error",
     extra: {},
     credentials: (value) => ({ auth: value }),

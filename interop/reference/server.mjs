@@ -22,6 +22,7 @@ const { values: flags } = parseArgs({
     "tls-key": { type: "string" },
     parser: { type: "string" },
     "cors-origin": { type: "string", multiple: true },
+    recovery: { type: "string" },
     "max-payload": { type: "string", default: "1000000" },
   },
 });
@@ -40,11 +41,14 @@ const engineOptions = {
 const crossOrigin = flags["cors-origin"]
   ? { cors: { origin: flags["cors-origin"], credentials: true }, cookie: { name: "io", sameSite: "lax" } }
   : {};
+const recovery = flags.recovery
+  ? { connectionStateRecovery: { maxDisconnectionDuration: Number(flags.recovery) } }
+  : {};
 const parser = flags.parser === "msgpack" ? { parser: require("socket.io-msgpack-parser") } : {};
 
 // An answer of its own for every other path; the engines take over theirs when they attach, after this line.
 web.on("request", (_request, response) => response.writeHead(404).end());
-const io = new Server(web, { ...engineOptions, ...crossOrigin, ...parser, serveClient: false });
+const io = new Server(web, { ...engineOptions, ...crossOrigin, ...recovery, ...parser, serveClient: false });
 const raw = attach(web, { ...engineOptions, path: "/engine.io/" });
 raw.on("connection", (socket) => socket.on("message", (message) => socket.send(message)));
 

@@ -4,6 +4,7 @@ import { connectScenarios } from "./connect.mjs";
 import { engineScenarios } from "./engine.mjs";
 import { eventScenarios } from "./events.mjs";
 import { heartbeatScenarios } from "./heartbeat.mjs";
+import { recoveryScenarios } from "./recovery.mjs";
 import { roomScenarios } from "./rooms.mjs";
 
 export const SCENARIOS = {
@@ -12,6 +13,7 @@ export const SCENARIOS = {
     ...eventScenarios,
     ...ackScenarios,
     ...roomScenarios,
+    ...recoveryScenarios,
     ...heartbeatScenarios,
   ],
   "engine.io": engineScenarios,

@@ -5,8 +5,9 @@ use std::collections::HashMap;
 use serde::{Serialize, Serializer};
 use serde_json::json;
 use trunkline_proto::sio::{
-    Binary, DisconnectReason, EncodeError, Encoded, Many, Parser, Value, encode_ack, encode_client_connect,
-    encode_connect, encode_connect_error, encode_disconnect, encode_error_v4, encode_event, is_reserved,
+    Binary, Decoder, DisconnectReason, EncodeError, Encoded, Kind, Limits, Many, Parser, Value, encode_ack,
+    encode_client_connect, encode_connect, encode_connect_error, encode_disconnect, encode_error_v4,
+    encode_event, encode_event_with_offset, is_reserved,
 };
 
 use Parser::{Json, Msgpack};
@@ -251,4 +252,50 @@ fn reasons() {
     for (reason, text, recoverable) in table {
         assert_eq!((reason.to_string().as_str(), reason.recoverable()), (text, recoverable));
     }
+}
+
+#[test]
+fn an_offset_is_the_last_argument_and_can_be_replaced() {
+    const FIRST: &str = "000000.00000000000";
+    const SECOND: &str = "abc123.00000000zz9";
+    let counts = [0, 1, 2, 13, 14, 15, 16, 40, 65_534, 65_535];
+    for parser in [Json, Msgpack] {
+        for nsp in ["/", "/a-namespace-of-more-than-31-characters"] {
+            for count in counts {
+                let args: Vec<u32> = (0..count).collect();
+                let mut encoded =
+                    encode_event_with_offset(parser, 7, nsp, "e", &Many(args.clone()), FIRST).unwrap();
+                assert!(encoded.head_offset >= 7, "{parser:?} {nsp} {count}");
+                for offset in [FIRST, SECOND] {
+                    encoded.set_offset(offset);
+                    let (found_nsp, mut found) = decoded(parser, &encoded);
+                    assert_eq!(found_nsp, nsp);
+                    assert_eq!(found.pop(), Some(offset.into()), "{parser:?} {nsp} {count}");
+                    assert_eq!(found, args.iter().map(|n| (*n).into()).collect::<Vec<serde_json::Value>>());
+                }
+            }
+        }
+        let one = encode_event_with_offset(parser, 0, "/", "e", &"x", FIRST).unwrap();
+        assert_eq!(decoded(parser, &one).1, ["x", FIRST]);
+        let none = encode_event_with_offset(parser, 0, "/", "e", &(), FIRST).unwrap();
+        assert_eq!(decoded(parser, &none).1, [FIRST]);
+    }
+    let binary = Many((Binary::from(vec![1, 2]), 3));
+    let encoded = encode_event_with_offset(Json, 0, "/", "e", &binary, FIRST).unwrap();
+    assert_eq!(encoded.attachments.len(), 1);
+    let expected = format!(r#"51-["e",{{"_placeholder":true,"num":0}},3,"{FIRST}"]"#);
+    assert_eq!(std::str::from_utf8(encoded.packet()).unwrap(), expected);
+}
+
+fn decoded(parser: Parser, encoded: &Encoded) -> (String, Vec<serde_json::Value>) {
+    let mut decoder = Decoder::new(parser, Limits::default());
+    let bytes = encoded.packet();
+    let packet = match parser {
+        Json => decoder.decode_text(std::str::from_utf8(bytes).unwrap()),
+        Msgpack => decoder.decode_binary(bytes.into()),
+    };
+    let packet = packet.unwrap().unwrap();
+    let Kind::Event { name, id: None, args } = packet.kind else { panic!("{packet:?}") };
+    assert_eq!(name, "e");
+    (packet.nsp.to_string(), args.deserialize_all().unwrap())
 }

@@ -131,6 +131,13 @@ settings! {
         /// From which length in bytes polling answers are compressed; 0 is never.
         http_compression: usize = 1024;
     }
+    "What is kept" {
+        /// How long a client whose connection broke can come back to its rooms and to the events that it
+        /// missed, in all namespaces; not set: never. Events end with one more argument then, an offset.
+        recovery: Option<Span> = None;
+        /// Bytes of events that each namespace keeps for it, about.
+        recovery_bytes: Positive = Positive(16 << 20);
+    }
     "Limits" {
         /// The longest message or polling body of a client, in bytes.
         max_payload: Positive = Positive(1_000_000);

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use tokio::sync::watch;
 use tower_layer::Layer;
 use tracing_subscriber::EnvFilter;
-use trunkline::{Cookie, Cors, Io};
+use trunkline::{Cookie, Cors, Io, Recovery};
 
 use crate::config::Config;
 use crate::handlers::{self, Policy};
@@ -132,6 +132,10 @@ fn build(config: &Config) -> Io {
         .state(Policy::new(config));
     if config.parser == Parser::Msgpack {
         builder = builder.msgpack();
+    }
+    if let Some(time) = config.recovery {
+        let recovery = Recovery::memory().max_disconnection(time.0).max_bytes(config.recovery_bytes.0);
+        builder = builder.recovery(recovery);
     }
     if let Some(bytes) = config.socket_send_buffer {
         builder = builder.socket_send_buffer(bytes);

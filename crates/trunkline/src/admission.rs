@@ -61,6 +61,10 @@ impl Admission {
         self.0.data.lock().insert(TypeId::of::<T>(), Box::new(value));
     }
 
+    pub(crate) fn session(&self) -> &Arc<Session> {
+        &self.0.session
+    }
+
     pub(crate) fn raw_auth(&self) -> Option<&OwnedArgs> {
         self.0.auth.as_ref()
     }

@@ -11,10 +11,11 @@ use trunkline_proto::sio;
 
 use crate::ack::{AskedSockets, ManyAcks};
 use crate::error::{AckError, BroadcastError, EncodeError};
+use crate::log::PLACEHOLDER;
 use crate::namespace::{NamespaceCore, Outgoing};
 use crate::rooms::Target;
 use crate::session::Command;
-use crate::shard::Class;
+use crate::shard::{Class, Delivery};
 use crate::socket::{Flags, Socket, SocketId};
 use crate::wire::{HEADROOM, Packet};
 
@@ -190,14 +191,33 @@ impl Broadcast {
         if io.parts.budget.is_exhausted() {
             return Err(BroadcastError::Overloaded);
         }
-        let encoded = sio::encode_event(io.config.parser, HEADROOM, &namespace.name, id, event, args)
-            .map_err(EncodeError::from)?;
+        let parser = io.config.parser;
+        let log = namespace.log().filter(|_| id.is_none());
+        let encoded = match log {
+            None => sio::encode_event(parser, HEADROOM, &namespace.name, id, event, args),
+            Some(_) => {
+                sio::encode_event_with_offset(parser, HEADROOM, &namespace.name, event, args, PLACEHOLDER)
+            }
+        };
+        let encoded = encoded.map_err(EncodeError::from)?;
         namespace.notify_outgoing(|| Outgoing::to_rooms(&self.target, event, &encoded));
-        let packet = Packet::encoded(encoded, self.flags.compress, &io.parts.budget);
-        let class = if self.flags.volatile { Class::Volatile } else { Class::Event };
-        for shard in &*io.parts.shards {
-            let delivery =
-                shard.with(|state| state.broadcast(namespace.id, &self.target, &packet, class, &mut seen));
+        let Flags { volatile, compress } = self.flags;
+        let class = if volatile { Class::Volatile } else { Class::Event };
+        let mut push = |packet: &Arc<Packet>| -> SmallVec<[Delivery; 4]> {
+            let shards = io.parts.shards.iter();
+            shards
+                .map(|s| {
+                    s.with(|state| state.broadcast(namespace.id, &self.target, packet, class, &mut seen))
+                })
+                .collect()
+        };
+        let deliveries = match log {
+            None => push(&Packet::encoded(encoded, compress, &io.parts.budget)),
+            Some(log) => {
+                log.emit(encoded, compress, &io.parts.budget, &self.target, !volatile, |p| (push(p), true))
+            }
+        };
+        for (shard, delivery) in io.parts.shards.iter().zip(deliveries) {
             if delivery.dropped > 0 {
                 shard.counters.dropped_volatile.add(delivery.dropped as u64);
             }

@@ -19,11 +19,12 @@ use crate::engine::SessionApp;
 use crate::extract::Cx;
 use crate::handshake::query_pairs;
 use crate::io::IoCore;
-use crate::namespace::Hold;
+use crate::namespace::{Hold, NamespaceCore};
+use crate::recovery::{Claim, NamespaceLog, Outcome};
 use crate::run::{Event, Panicked, Run, guard_poll};
 use crate::session::{Command, Session};
 use crate::shard::Class;
-use crate::socket::{Socket, SocketId, reason_of};
+use crate::socket::{Recoverable, Socket, SocketId, reason_of};
 use crate::wire::{HEADROOM, Packet};
 
 /// One connection's namespaces.
@@ -64,6 +65,8 @@ struct Entering {
 struct Entered {
     namespace: Hold,
     admission: Admission,
+    /// Whether the checks have run: they may be spared a client that is recovered.
+    is_checked: bool,
 }
 
 /// Events handled in one poll: others come first then.
@@ -123,7 +126,7 @@ impl Client {
             (Kind::Disconnect, Some(index)) => {
                 let entry = &mut self.sockets[index];
                 // False if the application was faster: `on_left` follows.
-                if entry.socket.exit() {
+                if entry.socket.exit(DisconnectReason::ClientNamespaceDisconnect) {
                     entry.gone = true;
                     self.queue(index, Event::Gone(DisconnectReason::ClientNamespaceDisconnect), cx);
                 }
@@ -281,27 +284,106 @@ impl Client {
     }
 
     fn entered(&mut self, entered: Entered, cx: &mut Context<'_>) {
-        let Entered { namespace: hold, admission } = entered;
-        let namespace = hold.namespace();
+        let socket = match entered.namespace.namespace().log().filter(|_| self.session.version == Version::V4)
+        {
+            None => self.entered_new(&entered),
+            Some(log) => match self.entered_again(log, &entered) {
+                Some(socket) => socket,
+                None => {
+                    // The checks were spared a client that cannot be recovered after all: they are to run.
+                    let Entered { namespace, admission, .. } = entered;
+                    let name: Arc<str> = Arc::clone(&namespace.namespace().name);
+                    let future = Box::pin(check(Arc::clone(&self.io), namespace, admission, true));
+                    self.entering.push(Entering { namespace: name, future });
+                    return;
+                }
+            },
+        };
+        self.connect_deadline = None;
+        self.sockets.push(Entry { socket, run: None, gone: false });
+        self.queue(self.sockets.len() - 1, Event::Connected, cx);
+    }
+
+    /// Into a namespace that recovers nobody, or with a protocol that cannot be recovered.
+    fn entered_new(&self, entered: &Entered) -> Socket {
+        let (namespace, admission) = (entered.namespace.namespace(), &entered.admission);
         let is_v3 = self.session.version == Version::V3;
         let id =
             if is_v3 { SocketId::for_v3(&namespace.name, &self.session.sid) } else { SocketId::random() };
-        let socket = Socket::new(
+        let socket = self.socket(id, namespace, admission, None);
+        let sid = (!is_v3).then(|| socket.id().as_str());
+        // Before it enters the rooms, so that no broadcast overtakes it.
+        self.push(sio::encode_connect(self.io.config.parser, HEADROOM, &namespace.name, sid, None));
+        namespace.tell_rooms(socket.enter(&[]));
+        socket
+    }
+
+    /// Into a namespace with recovery: as the socket of before, or as a new one. `None`: the checks have to run first.
+    fn entered_again(&self, log: &NamespaceLog, entered: &Entered) -> Option<Socket> {
+        let (namespace, admission) = (entered.namespace.namespace(), &entered.admission);
+        let claim = Claim::of(admission.raw_auth());
+        if let Some(old) = log.holder(&claim) {
+            self.replace(&old);
+        }
+        let mut admitted = log.admit(&claim, self.session.engine.config.max_send_buffer);
+        let is_recovered = admitted.outcome == Some(Outcome::Restored);
+        if !is_recovered && !entered.is_checked {
+            return None;
+        }
+        let recoverable = Recoverable { pid: admitted.pid(), is_recovered };
+        let socket = self.socket(admitted.id(), namespace, admission, Some(recoverable));
+        socket.restore_data(admitted.take_data());
+        let (sid, pid) = (socket.id().as_str(), admitted.pid());
+        let name = &namespace.name;
+        self.push(sio::encode_connect(self.io.config.parser, HEADROOM, name, Some(sid), Some(pid.as_str())));
+        // CONNECT goes first: not every client keeps events that come before it.
+        for packet in admitted.take_missed() {
+            self.push_packet(&packet, Class::Event);
+        }
+        let events = socket.enter(&admitted.rooms());
+        let (outcome, latest) = (admitted.outcome, admitted.latest());
+        admitted.finish(&socket);
+        namespace.tell_rooms(events);
+        if let Some(outcome) = outcome {
+            self.io.parts.metrics.recovery(outcome);
+            if let (false, Some(event)) = (is_recovered, log.settings.gap_event_name()) {
+                let gap =
+                    serde_json::json!({ "from": claim.offset, "to": latest, "reason": outcome.as_str() });
+                if let Err(error) = socket.emit(event, gap) {
+                    tracing::debug!(?socket, %error, "the gap event was not sent");
+                }
+            }
+        }
+        Some(socket)
+    }
+
+    /// The client has opened another connection: the server has not noticed yet that this socket's is lost.
+    fn replace(&self, old: &Socket) {
+        let reason = CloseReason::TransportClose;
+        if old.exit(reason_of(reason)) {
+            old.session().command(Command::Left(old.clone(), reason_of(reason)));
+        }
+        if !Arc::ptr_eq(old.session(), &self.session) {
+            old.session().command(Command::Close(reason));
+        }
+    }
+
+    fn socket(
+        &self,
+        id: SocketId,
+        namespace: &Arc<NamespaceCore>,
+        admission: &Admission,
+        recoverable: Option<Recoverable>,
+    ) -> Socket {
+        Socket::new(
             id,
             Arc::clone(&self.io),
             Arc::clone(namespace),
             Arc::clone(&self.session),
             admission.raw_auth().cloned(),
             admission.take_data(),
-        );
-        let sid = (!is_v3).then(|| socket.id().as_str());
-        let encoded = sio::encode_connect(self.io.config.parser, HEADROOM, &namespace.name, sid, None);
-        // Before it enters the rooms, so that no broadcast overtakes it.
-        self.push(encoded);
-        socket.enter();
-        self.connect_deadline = None;
-        self.sockets.push(Entry { socket, run: None, gone: false });
-        self.queue(self.sockets.len() - 1, Event::Connected, cx);
+            recoverable,
+        )
     }
 
     fn refuse(&mut self, namespace: &str, refusal: &Refusal) {
@@ -328,8 +410,11 @@ impl Client {
     }
 
     fn push(&self, encoded: sio::Encoded) {
-        let packet = Packet::encoded(encoded, true, &self.session.engine.budget);
-        if self.session.push(&packet, Class::Control) == crate::shard::Push::Full {
+        self.push_packet(&Packet::encoded(encoded, true, &self.session.engine.budget), Class::Control);
+    }
+
+    fn push_packet(&self, packet: &Arc<Packet>, class: Class) {
+        if self.session.push(packet, class) == crate::shard::Push::Full {
             self.session.command(Command::Close(CloseReason::SlowReader));
         }
     }
@@ -347,7 +432,7 @@ impl Client {
         );
         if is_ours {
             for entry in &mut self.sockets {
-                if !entry.gone && entry.socket.exit() {
+                if !entry.gone && entry.socket.exit(DisconnectReason::ForcedServerClose) {
                     entry.gone = true;
                     let run = entry.run.get_or_insert_default();
                     run.queue.push_back(Event::Gone(DisconnectReason::ForcedServerClose));
@@ -458,7 +543,7 @@ impl SessionApp for Client {
         for index in 0..self.sockets.len() {
             let entry = &mut self.sockets[index];
             // False also if the application disconnects it at this moment: `on_left` follows.
-            if entry.socket.exit() {
+            if entry.socket.exit(reason_of(reason)) {
                 entry.gone = true;
                 self.queue(index, Event::Gone(reason_of(reason)), cx);
             }
@@ -476,7 +561,7 @@ impl Drop for Client {
         // Only if the runtime ended before the session did.
         self.session.engine.budget.sub(self.pending_bytes + self.decoder.buffered());
         for entry in &self.sockets {
-            entry.socket.exit();
+            entry.socket.exit(DisconnectReason::TransportClose);
             entry.socket.forget_listeners();
         }
     }
@@ -501,13 +586,31 @@ async fn admit(
         }
     }
     let Some(hold) = found else { return Err(Refusal::new(INVALID_NAMESPACE)) };
+    let limit = session.engine.config.max_send_buffer;
+    let is_spared = session.version == Version::V4
+        && hold.namespace().log().is_some_and(|log| {
+            !log.settings.runs_checks() && log.could_restore(&Claim::of(admission.raw_auth()), limit)
+        });
+    check(io, hold, admission, !is_spared).await
+}
+
+/// Asks the checks of a namespace, if they `are_asked`.
+async fn check(
+    io: Arc<IoCore>,
+    hold: Hold,
+    admission: Admission,
+    are_asked: bool,
+) -> Result<Entered, Refusal> {
+    if !are_asked {
+        return Ok(Entered { namespace: hold, admission, is_checked: false });
+    }
     let namespace = hold.namespace();
     let table = namespace.table.read();
     for check in &table.checks {
         let future = {
             let mut cx = Cx {
                 io: &io,
-                session: &session,
+                session: admission.session(),
                 namespace,
                 socket: None,
                 admission: Some(&admission),
@@ -526,7 +629,7 @@ async fn admit(
         };
         future.await?;
     }
-    Ok(Entered { namespace: hold, admission })
+    Ok(Entered { namespace: hold, admission, is_checked: true })
 }
 
 /// Protocol 4: the namespace's query as an object of strings.

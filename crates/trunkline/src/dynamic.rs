@@ -32,8 +32,8 @@ impl ParentCore {
 
     /// A child has no socket left.
     pub(crate) fn emptied(&self, child: &Arc<NamespaceCore>) {
-        if let Some(io) = self.io.upgrade().filter(|io| io.config.cleanup_empty_child_namespaces) {
-            io.namespaces.remove_empty(child);
+        if let Some(io) = self.io.upgrade() {
+            io.emptied(child);
         }
     }
 }

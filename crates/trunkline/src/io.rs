@@ -1,13 +1,13 @@
 //! `Io`: the Socket.IO server, and how it is described.
 
 use std::any::{Any, TypeId};
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::future::Future;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
+use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
 
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use trunkline_proto::sio::Parser;
@@ -22,6 +22,7 @@ use crate::error::BroadcastError;
 use crate::handler::{Handler, HandlerError};
 use crate::metrics::Snapshot;
 use crate::namespace::{Hold, Namespace, NamespaceCore, Namespaces};
+use crate::recovery::{NamespaceLog, Recovery};
 use crate::service::{EngineLayer, EngineService, NotFound};
 use crate::session::Session;
 use crate::socket::{Socket, SocketId};
@@ -41,6 +42,8 @@ pub(crate) struct IoCore {
     root: std::sync::OnceLock<Arc<NamespaceCore>>,
     next_namespace: AtomicU32,
     on_namespace: RwLock<Vec<NamespaceHook>>,
+    /// Namespaces of patterns that are empty, and when nobody can come back to them any more.
+    emptied: Mutex<VecDeque<(Instant, Weak<NamespaceCore>)>>,
 }
 
 /// What all namespaces share. It knows no namespace, so that they can hold it without holding themselves alive.
@@ -62,6 +65,7 @@ pub(crate) struct IoConfig {
     pub(crate) max_pending_bytes: usize,
     pub(crate) max_namespaces: usize,
     pub(crate) cleanup_empty_child_namespaces: bool,
+    pub(crate) recovery: Option<Recovery>,
     pub(crate) on_error: Option<ErrorHook>,
     pub(crate) handlers_on: Option<tokio::runtime::Handle>,
 }
@@ -202,8 +206,38 @@ impl IoCore {
             self.namespaces.get_or_insert(name, || self.make_namespace(name, Some(parent), params));
         if is_new {
             self.tell_namespace(&core);
+            self.sweep();
         }
         core
+    }
+
+    /// A namespace of a pattern has no socket left: it is removed, at once or when nobody can come back to it any more.
+    pub(crate) fn emptied(&self, child: &Arc<NamespaceCore>) {
+        if !self.config.cleanup_empty_child_namespaces {
+            return;
+        }
+        match child.log().and_then(NamespaceLog::idle_at) {
+            Some(at) => self.emptied.lock().push_back((at, Arc::downgrade(child))),
+            None => drop(self.namespaces.remove_empty(child)),
+        }
+    }
+
+    /// Removes what has been empty for long enough. Whoever makes a new namespace pays for it.
+    fn sweep(&self) {
+        let now = Instant::now();
+        loop {
+            let child = {
+                let mut emptied = self.emptied.lock();
+                match emptied.front() {
+                    Some((at, _)) if *at <= now => emptied.pop_front().and_then(|(_, child)| child.upgrade()),
+                    _ => return,
+                }
+            };
+            // One that was entered and left again meanwhile has another entry.
+            if let Some(child) = child.filter(|child| child.log().and_then(NamespaceLog::idle_at).is_none()) {
+                self.namespaces.remove_empty(&child);
+            }
+        }
     }
 
     fn tell_namespace(&self, core: &Arc<NamespaceCore>) {
@@ -241,6 +275,7 @@ impl Io {
                 max_pending_bytes: 1 << 20,
                 max_namespaces: 64,
                 cleanup_empty_child_namespaces: false,
+                recovery: None,
                 on_error: None,
                 handlers_on: None,
             },
@@ -496,8 +531,16 @@ impl IoBuilder {
         self
     }
 
+    /// Recovers clients in all namespaces that say nothing else; see [`Namespace::recovery`]. Default: none.
+    #[must_use]
+    pub fn recovery(mut self, recovery: Recovery) -> Self {
+        self.io.recovery = Some(recovery);
+        self
+    }
+
     /// Whether a namespace made by a pattern or a function is forgotten when its last socket leaves; default false, as in the
-    /// reference. Without it each name that a client invents stays: turn it on where a check cannot bound them.
+    /// reference. Without it each name that a client invents stays: turn it on where a check cannot bound them. One with recovery
+    /// stays while a client may come back to it.
     #[must_use]
     pub fn cleanup_empty_child_namespaces(mut self, cleanup: bool) -> Self {
         self.io.cleanup_empty_child_namespaces = cleanup;
@@ -530,6 +573,7 @@ impl IoBuilder {
                 root: std::sync::OnceLock::new(),
                 next_namespace: AtomicU32::new(0),
                 on_namespace: RwLock::default(),
+                emptied: Mutex::default(),
             });
             made = Some(Arc::clone(&core));
             Box::new(IoApp(core))

@@ -21,6 +21,7 @@
 //! | describe a server | [`Io::builder`] |
 //! | admit or refuse clients | [`Namespace::check`], [`Admission`] |
 //! | answer events | [`Namespace::on`], [`Handler`], the extractors |
+//! | have clients recovered after a broken connection | [`Recovery`] |
 //! | send to one, to many | [`Socket::emit`], [`Broadcast`] |
 //! | serve beside HTTP routes | [`Io::layer`], [`serve`] |
 //! | use the layer below alone | [`engine::Engine`] |
@@ -42,9 +43,11 @@ mod flush;
 mod handler;
 mod handshake;
 mod io;
+mod log;
 mod metrics;
 mod namespace;
 mod outbox;
+mod recovery;
 mod request;
 mod rooms;
 mod run;
@@ -74,6 +77,7 @@ pub use handshake::{ConnectionInfo, Handshake};
 pub use io::{HandlerFailure, Io, IoBuilder, States};
 pub use metrics::Snapshot;
 pub use namespace::{Namespace, Outgoing, Receivers};
+pub use recovery::Recovery;
 pub use rooms::RoomEvent;
 #[cfg(feature = "tls")]
 pub use serve::serve_tls;

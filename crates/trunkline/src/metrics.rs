@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use trunkline_proto::eio::CloseReason;
 
+use crate::recovery::Outcome;
 use crate::transport::stream::Way;
 
 /// A number that only grows.
@@ -54,11 +55,16 @@ pub(crate) struct Metrics {
     pub(crate) slow_handlers: Counter,
     closed: [Counter; 8],
     streams: [Counter; 4],
+    recoveries: [Counter; 5],
 }
 
 impl Metrics {
     pub(crate) fn stream_opened(&self, way: Way) {
         self.streams[way as usize].add(1);
+    }
+
+    pub(crate) fn recovery(&self, outcome: Outcome) {
+        self.recoveries[outcome as usize].add(1);
     }
 
     pub(crate) fn closed(&self, reason: CloseReason) {
@@ -119,6 +125,10 @@ pub struct Snapshot {
     /// WebSockets opened, by how their stream was taken out of the HTTP server: `http1` and `auto` are plain TCP, which
     /// the flusher writes itself; `boxed` is TLS and all else, which costs a wake of the session's task per write.
     pub streams: Vec<(&'static str, u64)>,
+    /// Clients that came back, by what became of it: `restored`; `unknown` (or gone too long), `window` (not all of the events
+    /// that they missed are kept), `foreign` (their offset is none of this server's), `bytes` (they missed more than a send
+    /// buffer takes).
+    pub recoveries: Vec<(&'static str, u64)>,
 }
 
 impl Snapshot {
@@ -133,6 +143,10 @@ impl Snapshot {
             slow_handlers: metrics.slow_handlers.get(),
             closed: REASONS.iter().map(|r| (r.as_str(), metrics.closed[index(*r)].get())).collect(),
             streams: Way::ALL.iter().map(|w| (w.as_str(), metrics.streams[*w as usize].get())).collect(),
+            recoveries: Outcome::ALL
+                .iter()
+                .map(|o| (o.as_str(), metrics.recoveries[*o as usize].get()))
+                .collect(),
             ..Self::default()
         }
     }
@@ -189,6 +203,13 @@ impl Snapshot {
         );
         for (way, count) in &self.streams {
             let _ = writeln!(out, "trunkline_streams_total{{way=\"{way}\"}} {count}");
+        }
+        let _ = writeln!(
+            out,
+            "# HELP trunkline_recoveries_total Clients that came back, by outcome.\n# TYPE trunkline_recoveries_total counter"
+        );
+        for (outcome, count) in &self.recoveries {
+            let _ = writeln!(out, "trunkline_recoveries_total{{outcome=\"{outcome}\"}} {count}");
         }
         out
     }

@@ -1,8 +1,8 @@
 //! Namespaces: who may enter, what happens to events, and the way to all of a namespace's sockets.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use parking_lot::{Mutex, RwLock};
@@ -18,6 +18,7 @@ use crate::handler::{
     Check, ConnectPhase, DisconnectPhase, ErasedCheck, ErasedHandler, EventPhase, Handler, erase, erase_check,
 };
 use crate::io::Shared;
+use crate::recovery::{NamespaceLog, Recovery};
 use crate::rooms::{RoomEvent, Target};
 use crate::socket::{Socket, SocketId};
 
@@ -34,6 +35,8 @@ pub(crate) struct NamespaceCore {
     pub(crate) table: Arc<HandlerTable>,
     pub(crate) parent: Option<Arc<ParentCore>>,
     pub(crate) params: Vec<(String, String)>,
+    /// Decided when it is first used; `None` without recovery.
+    log: OnceLock<Option<Box<NamespaceLog>>>,
     ack_ids: AtomicU64,
     sockets: AtomicUsize,
     /// Clients whom the checks have not decided on yet; changed under the lock of [`Namespaces`].
@@ -57,6 +60,7 @@ pub(crate) struct Table {
     pub(crate) events: HashMap<Box<str>, SmallVec<[Arc<dyn ErasedHandler>; 1]>>,
     outgoing: Vec<OutgoingHook>,
     rooms: Vec<RoomHook>,
+    recovery: Option<Recovery>,
 }
 
 type OutgoingHook = Arc<dyn Fn(&Outgoing<'_>) + Send + Sync>;
@@ -156,10 +160,21 @@ impl NamespaceCore {
             table,
             parent,
             params,
+            log: OnceLock::new(),
             ack_ids: AtomicU64::new(0),
             sockets: AtomicUsize::new(0),
             entering: AtomicUsize::new(0),
         })
+    }
+
+    /// The log that clients are recovered from, if the namespace keeps one.
+    #[inline]
+    pub(crate) fn log(&self) -> Option<&NamespaceLog> {
+        let made = self.log.get_or_init(|| {
+            let recovery = self.table.table.read().recovery.clone();
+            recovery.or_else(|| self.io.config.recovery.clone()).map(|r| Box::new(NamespaceLog::new(r)))
+        });
+        made.as_deref()
     }
 
     pub(crate) fn next_ack_id(&self) -> u64 {
@@ -310,6 +325,18 @@ impl Namespace {
     /// Removes the handlers of an event.
     pub fn off(self, event: &str) -> Self {
         self.0.table.change(|table| drop(table.events.remove(event)));
+        self
+    }
+
+    /// Recovers clients whose connection broke: their rooms, their [`Socket::data`] and the events that they missed.
+    /// Each event without an acknowledgement ends with an offset then, one more argument that handlers of clients can see, as in
+    /// the reference. Clients of Socket.IO before 4.6 see it and are not recovered.
+    ///
+    /// # Panics
+    /// If the namespace has been used: a client has entered or an event was sent.
+    pub fn recovery(self, recovery: Recovery) -> Self {
+        assert!(self.0.log.get().is_none(), "{} is in use: set its recovery first", self.0.name);
+        self.0.table.change(|table| table.recovery = Some(recovery));
         self
     }
 

@@ -5,8 +5,8 @@ use std::borrow::Borrow;
 use std::collections::HashMap;
 use std::fmt;
 use std::future::Future;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
+use std::sync::{Arc, Weak};
 use std::task::Poll;
 use std::time::Duration;
 
@@ -23,10 +23,13 @@ use crate::error::EmitError;
 use crate::handler::{ErasedHandler, EventPhase, Handler, erase};
 use crate::handshake::Handshake;
 use crate::io::{Io, IoCore};
+use crate::log::PLACEHOLDER;
 use crate::namespace::{Namespace, NamespaceCore, Outgoing};
 use crate::outbox::Mode;
+use crate::recovery::NamespaceLog;
+use crate::rooms::{RoomEvent, Target};
 use crate::session::{Command, Session};
-use crate::shard::{Class, Push};
+use crate::shard::{self, Class, Push};
 use crate::sid::Id;
 use crate::wire::{HEADROOM, Packet};
 
@@ -110,8 +113,18 @@ pub(crate) struct SocketCore {
     member: AtomicU32,
     state: AtomicU8,
     auth: Option<Box<OwnedArgs>>,
+    /// In a namespace with recovery.
+    recoverable: Option<Box<Recoverable>>,
     pub(crate) acks: PendingAcks,
     extras: Mutex<Option<Box<Extras>>>,
+}
+
+/// What makes a socket known when it comes back.
+pub(crate) struct Recoverable {
+    /// The private id: a secret of its client.
+    pub(crate) pid: Id,
+    /// Whether it has come back.
+    pub(crate) is_recovered: bool,
 }
 
 /// What few sockets have.
@@ -144,9 +157,9 @@ impl Socket {
         session: Arc<Session>,
         auth: Option<OwnedArgs>,
         data: HashMap<TypeId, Box<dyn Any + Send + Sync>>,
+        recoverable: Option<Recoverable>,
     ) -> Self {
-        let extras =
-            if data.is_empty() { None } else { Some(Box::new(Extras { data, ..Extras::default() })) };
+        let extras = (!data.is_empty()).then(|| Box::new(Extras { data, ..Extras::default() }));
         Self(Arc::new(SocketCore {
             id,
             io,
@@ -155,6 +168,7 @@ impl Socket {
             member: AtomicU32::new(NO_MEMBER),
             state: AtomicU8::new(CONNECTING),
             auth: auth.map(Box::new),
+            recoverable: recoverable.map(Box::new),
             acks: PendingAcks::default(),
             extras: Mutex::new(extras),
         }))
@@ -193,6 +207,12 @@ impl Socket {
     /// Whether it is connected.
     pub fn is_connected(&self) -> bool {
         self.0.state.load(Ordering::Acquire) == CONNECTED
+    }
+
+    /// Whether it is the socket of before a broken connection: its rooms, its [`Socket::data`] and the events that it missed were
+    /// restored. See [`Namespace::recovery`].
+    pub fn is_recovered(&self) -> bool {
+        self.0.recoverable.as_ref().is_some_and(|r| r.is_recovered)
     }
 
     /// The transport in use.
@@ -239,8 +259,24 @@ impl Socket {
     }
 
     fn emit_with<T: Serialize + ?Sized>(&self, event: &str, args: &T, flags: Flags) -> Result<(), EmitError> {
-        let packet = self.packet(event, args, None, flags)?;
-        self.send(&packet, if flags.volatile { Class::Volatile } else { Class::Event })
+        let class = if flags.volatile { Class::Volatile } else { Class::Event };
+        let Some(log) = self.0.namespace.log() else {
+            return self.send(&self.packet(event, args, None, flags)?, class);
+        };
+        let namespace = &self.0.namespace;
+        let parser = namespace.io.config.parser;
+        let encoded =
+            sio::encode_event_with_offset(parser, HEADROOM, &namespace.name, event, args, PLACEHOLDER)
+                .map_err(crate::error::EncodeError::from)?;
+        namespace.notify_outgoing(|| Outgoing::to_socket(self.id(), event, &encoded));
+        let own = Arc::from(self.id().as_str());
+        let target = Target { rooms: std::iter::once(own).collect(), ..Target::default() };
+        let budget = &self.0.session.engine.budget;
+        log.emit(encoded, flags.compress, budget, &target, !flags.volatile, |packet| {
+            let sent = self.send(packet, class);
+            let is_sent = sent.is_ok();
+            (sent, is_sent)
+        })
     }
 
     fn emit_with_ack_flags<T: DeserializeOwned>(
@@ -315,28 +351,42 @@ impl Socket {
 
     /// Enters rooms; on this node at once. Without effect before the connect handler and after the disconnect.
     pub fn join(&self, rooms: impl IntoRooms) {
-        let mut events = Vec::new();
         let rooms = rooms.into_rooms();
-        self.0.session.shard.with(|state| {
-            let member = self.0.member.load(Ordering::Acquire);
+        self.change_rooms(|state, member, events| {
             for room in &rooms {
-                state.rooms.join(member, self, room, &mut events);
+                state.rooms.join(member, self, room, events);
             }
         });
-        self.0.namespace.tell_rooms(events);
     }
 
     /// Leaves rooms.
     pub fn leave(&self, rooms: impl IntoRooms) {
-        let mut events = Vec::new();
         let rooms = rooms.into_rooms();
-        self.0.session.shard.with(|state| {
-            let member = self.0.member.load(Ordering::Acquire);
+        self.change_rooms(|state, member, events| {
             for room in &rooms {
-                state.rooms.leave(member, self, room, &mut events);
+                state.rooms.leave(member, self, room, events);
             }
         });
+    }
+
+    fn change_rooms(&self, change: impl FnOnce(&mut shard::State, u32, &mut Vec<RoomEvent>)) {
+        let run = || {
+            let mut events = Vec::new();
+            self.0.session.shard.with(|state| {
+                change(state, self.0.member.load(Ordering::Acquire), &mut events);
+            });
+            events
+        };
+        let events = match self.log() {
+            None => run(),
+            Some((log, recoverable)) => log.change_rooms(&recoverable.pid, run),
+        };
         self.0.namespace.tell_rooms(events);
+    }
+
+    /// The log that remembers this socket.
+    fn log(&self) -> Option<(&NamespaceLog, &Recoverable)> {
+        Some((self.0.namespace.log()?, self.0.recoverable.as_deref()?))
     }
 
     /// The rooms it is in, its own-id room first. In `on_disconnecting`: those it was in.
@@ -390,6 +440,13 @@ impl Socket {
     /// Sets a field of the data that `fetch_sockets` shows to others (the reference's `socket.data`).
     pub fn set_data(&self, field: &str, value: impl Into<serde_json::Value>) {
         self.0.extras.lock().get_or_insert_default().json.insert(field.to_owned(), value.into());
+    }
+
+    /// Puts back the data of before.
+    pub(crate) fn restore_data(&self, data: serde_json::Map<String, serde_json::Value>) {
+        if !data.is_empty() {
+            self.0.extras.lock().get_or_insert_default().json = data;
+        }
     }
 
     /// The data that `fetch_sockets` shows to others.
@@ -474,7 +531,7 @@ impl Socket {
     pub fn disconnect(&self, close: bool) {
         let namespace = &self.0.namespace;
         // Out of the rooms first, so that DISCONNECT is the last thing the client gets.
-        if self.exit() {
+        if self.exit(DisconnectReason::ServerNamespaceDisconnect) {
             let encoded = sio::encode_disconnect(namespace.io.config.parser, HEADROOM, &namespace.name);
             let packet = Packet::encoded(encoded, true, &self.0.session.engine.budget);
             if self.0.session.push(&packet, Class::Control) == Push::Full {
@@ -487,8 +544,8 @@ impl Socket {
         }
     }
 
-    /// Enters the namespace: from now on broadcasts reach it.
-    pub(crate) fn enter(&self) {
+    /// Enters the namespace and `rooms`: from now on broadcasts reach it. The events are for [`NamespaceCore::tell_rooms`].
+    pub(crate) fn enter(&self, rooms: &[Arc<str>]) -> Vec<RoomEvent> {
         let mut events = Vec::new();
         let session = &self.0.session;
         self.0.namespace.entered();
@@ -497,19 +554,28 @@ impl Socket {
             let member = state.rooms.insert(self.0.namespace.id, self, session.slot, &mut events);
             self.0.member.store(member, Ordering::Release);
             self.0.state.store(CONNECTED, Ordering::Release);
+            for room in rooms {
+                state.rooms.join(member, self, room, &mut events);
+            }
         });
-        self.0.namespace.tell_rooms(events);
+        events
     }
 
     /// Leaves the namespace: nothing reaches it any more, and its awaited answers end. False if it was not in it.
-    pub(crate) fn exit(&self) -> bool {
+    pub(crate) fn exit(&self, reason: DisconnectReason) -> bool {
         let mut events = Vec::new();
         // All at once under the shard's lock: a join that finds it gone is followed by no broadcast that finds it there.
-        let rooms = self.0.session.shard.with(|state| {
-            let before = self.0.state.swap(DISCONNECTED, Ordering::AcqRel);
-            let member = self.0.member.swap(NO_MEMBER, Ordering::AcqRel);
-            (before == CONNECTED).then(|| state.rooms.remove(member, &mut events))
-        });
+        let mut run = || {
+            self.0.session.shard.with(|state| {
+                let before = self.0.state.swap(DISCONNECTED, Ordering::AcqRel);
+                let member = self.0.member.swap(NO_MEMBER, Ordering::AcqRel);
+                (before == CONNECTED).then(|| state.rooms.remove(member, &mut events))
+            })
+        };
+        let rooms = match self.log() {
+            None => run(),
+            Some((log, recoverable)) => log.leave(&recoverable.pid, reason, || self.data(), run),
+        };
         self.0.acks.close();
         let Some(rooms) = rooms else { return false };
         if self.0.namespace.wants_disconnecting() {
@@ -527,6 +593,14 @@ impl Socket {
         if let Some(extras) = self.0.extras.lock().as_mut() {
             extras.last_rooms = Vec::new();
         }
+    }
+
+    pub(crate) fn from_core(core: Arc<SocketCore>) -> Self {
+        Self(core)
+    }
+
+    pub(crate) fn downgrade(&self) -> Weak<SocketCore> {
+        Arc::downgrade(&self.0)
     }
 
     pub(crate) fn session(&self) -> &Arc<Session> {

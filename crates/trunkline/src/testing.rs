@@ -52,6 +52,7 @@ pub struct Client {
     connection: Arc<Connection>,
     namespace: String,
     id: SocketId,
+    private_id: Option<String>,
     events: mpsc::UnboundedReceiver<Item>,
     /// Events that [`Client::recv_event`] has passed over.
     passed: VecDeque<Event>,
@@ -197,6 +198,12 @@ impl Client {
     /// The id that the server gave, the same as [`crate::Socket::id`].
     pub fn id(&self) -> &SocketId {
         &self.id
+    }
+
+    /// The private id of a client in a namespace with recovery: with it, as `pid` in its auth, and the last argument of the latest
+    /// event, as `offset`, it can come back.
+    pub fn private_id(&self) -> Option<&str> {
+        self.private_id.as_deref()
     }
 
     /// The namespace it is in.

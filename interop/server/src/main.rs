@@ -12,7 +12,7 @@ use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use tower_layer::Layer;
 use trunkline::engine::{Engine, Message};
-use trunkline::{Cookie, Cors, Io};
+use trunkline::{Cookie, Cors, Io, Recovery};
 
 fn main() {
     let options = match Options::parse(std::env::args().skip(1)) {
@@ -61,6 +61,9 @@ fn io(options: &Options) -> Io {
         .ping_interval(options.ping_interval)
         .ping_timeout(options.ping_timeout)
         .max_payload(options.max_payload);
+    if let Some(time) = options.recovery {
+        builder = builder.recovery(Recovery::memory().max_disconnection(time));
+    }
     if options.msgpack {
         builder = builder.msgpack();
     }

@@ -10,6 +10,7 @@ pub(crate) struct Options {
     pub(crate) tls: Option<(String, String)>,
     pub(crate) msgpack: bool,
     pub(crate) origins: Vec<String>,
+    pub(crate) recovery: Option<Duration>,
     pub(crate) max_payload: usize,
 }
 
@@ -23,6 +24,7 @@ impl Options {
             tls: None,
             msgpack: false,
             origins: Vec::new(),
+            recovery: None,
             max_payload: 1_000_000,
         };
         let (mut cert, mut key) = (None, None);
@@ -36,6 +38,7 @@ impl Options {
                 }
                 "--ping-interval" => options.ping_interval = Duration::from_millis(number()?),
                 "--ping-timeout" => options.ping_timeout = Duration::from_millis(number()?),
+                "--recovery" => options.recovery = Some(Duration::from_millis(number()?)),
                 "--shards" => options.shards = size()?,
                 "--max-payload" => options.max_payload = size()?,
                 "--tls-cert" => cert = Some(value),

@@ -29,6 +29,15 @@ impl Encoded {
     pub fn packet(&self) -> &[u8] {
         self.head.get(self.head_offset..).unwrap_or_default()
     }
+
+    /// Writes another offset of the same length over that of [`encode_event_with_offset`].
+    pub fn set_offset(&mut self, offset: &str) {
+        // In JSON a quotation mark and a bracket follow it.
+        let end = self.head.len() - if self.binary { 0 } else { 2 };
+        if let Some(place) = end.checked_sub(offset.len()).and_then(|start| self.head.get_mut(start..end)) {
+            place.copy_from_slice(offset.as_bytes());
+        }
+    }
 }
 
 /// An event (types 2 and 5), with an `id` if an acknowledgement is wanted.
@@ -53,6 +62,65 @@ pub fn encode_event<T: Serialize + ?Sized>(
         Parser::Json => json_packet(headroom, EVENT, nsp, id, Some(name), args),
         Parser::Msgpack => msgpack_packet(headroom, EVENT, nsp, id, Some(name), args),
     }
+}
+
+/// An event without an `id`, with one argument more: the text that unmodified clients take for their offset
+/// (reference/socketio.md 2.3). It can be replaced by [`Encoded::set_offset`].
+///
+/// `offset` must be shorter than 32 bytes and need no escapes in JSON.
+///
+/// Errors: as [`encode_event`].
+pub fn encode_event_with_offset<T: Serialize + ?Sized>(
+    parser: Parser,
+    headroom: usize,
+    nsp: &str,
+    name: &str,
+    args: &T,
+    offset: &str,
+) -> Result<Encoded, EncodeError> {
+    debug_assert!(offset.len() < 32 && offset.bytes().all(is_plain), "no offset: {offset:?}");
+    let mut encoded = encode_event(parser, headroom, nsp, None, name, args)?;
+    if encoded.binary {
+        msgpack_append(&mut encoded, headroom, nsp, offset);
+    } else {
+        // The array of the arguments is the last thing in the text.
+        encoded.head.pop();
+        for part in [",\"", offset, "\"]"] {
+            encoded.head.extend_from_slice(part.as_bytes());
+        }
+    }
+    Ok(encoded)
+}
+
+fn is_plain(byte: u8) -> bool {
+    byte.is_ascii_graphic() && byte != b'"' && byte != b'\\'
+}
+
+/// Adds a text to the array of name and arguments, which is the last thing in the packet.
+fn msgpack_append(encoded: &mut Encoded, headroom: usize, nsp: &str, text: &str) {
+    let array = encoded.head_offset + array_start(nsp);
+    let mut scanner = Scanner::new(encoded.head.get(array..).unwrap_or_default());
+    let Some(Item::Array(len)) = scanner.next_item() else { return };
+    let elements = encoded.head.len() - scanner.rest().len();
+    let (header, header_len) = array_header(len + 1);
+    let longer = header_len - (elements - array);
+    if longer > 0 {
+        // The head moves into the spare room in front of it, or all that follows moves.
+        if encoded.head_offset - longer >= headroom {
+            encoded.head.copy_within(encoded.head_offset..array, encoded.head_offset - longer);
+            encoded.head_offset -= longer;
+        } else {
+            encoded.head.splice(array..array, std::iter::repeat_n(0, longer));
+        }
+    }
+    let end = encoded.head_offset + array_start(nsp) + header_len;
+    encoded.head[end - header_len..end].copy_from_slice(&header[..header_len]);
+    push_str(&mut encoded.head, text);
+}
+
+/// Where the value of `data` starts in an event without an id.
+fn array_start(nsp: &str) -> usize {
+    msgpack_head(0, EVENT, nsp, None, 0, true).len() - SPARE
 }
 
 /// The acknowledgement (types 3 and 6) of the event with `id`; `args` and `headroom` as in [`encode_event`].

@@ -34,9 +34,16 @@ pub(super) struct Connection {
 
 /// A namespace from the connection's side.
 pub(super) struct Place {
-    entering: Option<oneshot::Sender<Result<String, Error>>>,
+    entering: Option<oneshot::Sender<Result<Connected, Error>>>,
     events: mpsc::UnboundedSender<Item>,
     pub(super) acks: HashMap<u64, oneshot::Sender<OwnedArgs>>,
+}
+
+/// What CONNECT says.
+#[derive(Debug, Deserialize)]
+struct Connected {
+    sid: String,
+    pid: Option<String>,
 }
 
 #[derive(Debug)]
@@ -89,11 +96,12 @@ impl Connection {
         let place = Place { entering: Some(sender), events, acks: HashMap::new() };
         self.places.lock().insert(namespace.to_owned(), place);
         self.send(connect);
-        let id = self.within(entered).await?.map_err(|_| Error::Closed)??;
+        let Connected { sid, pid } = self.within(entered).await?.map_err(|_| Error::Closed)??;
         Ok(Client {
             connection: Arc::clone(self),
             namespace: namespace.to_owned(),
-            id: SocketId::from(id.as_str()),
+            id: SocketId::from(sid.as_str()),
+            private_id: pid,
             events: receiver,
             passed: VecDeque::new(),
             end: None,
@@ -153,10 +161,6 @@ impl Connection {
     /// A message of the server; false at what a server must not send.
     fn on_packet(self: &Arc<Self>, packet: sio::Packet<'_>) -> bool {
         #[derive(Deserialize)]
-        struct Connected {
-            sid: String,
-        }
-        #[derive(Deserialize)]
         struct Refused {
             message: String,
             data: Option<serde_json::Value>,
@@ -165,9 +169,9 @@ impl Connection {
         let Some(place) = places.get_mut(packet.nsp) else { return true };
         match packet.kind {
             Kind::Connect { auth, .. } => {
-                let Some(Ok(Connected { sid })) = auth.map(|auth| auth.deserialize()) else { return false };
+                let Some(Ok(connected)) = auth.map(|auth| auth.deserialize()) else { return false };
                 if let Some(entering) = place.entering.take() {
-                    drop(entering.send(Ok(sid)));
+                    drop(entering.send(Ok(connected)));
                 }
             }
             Kind::ConnectError { data } => {

@@ -1,0 +1,483 @@
+//! Recovery: what a client gets that comes back, and what it does not get.
+
+mod sio_support;
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use sio_support::{log_disconnects, logged, logged_with, settle};
+use trunkline::testing::{Client, End};
+use trunkline::{Args, Io, Namespace, Recovery, Refusal};
+
+/// A client with what it needs to come back.
+struct Page {
+    client: Client,
+    pid: String,
+    offset: Option<String>,
+    /// Events, each as its arguments without the offset.
+    seen: Vec<Vec<Value>>,
+}
+
+impl Page {
+    async fn open(io: &Io, auth: Value) -> Self {
+        let client = Client::connect(io, "/", Some(auth)).await.unwrap();
+        let pid = client.private_id().expect("a private id").to_owned();
+        Self { client, pid, offset: None, seen: Vec::new() }
+    }
+
+    fn auth(&self) -> Value {
+        match &self.offset {
+            Some(offset) => json!({ "pid": self.pid, "offset": offset }),
+            None => json!({ "pid": self.pid }),
+        }
+    }
+
+    /// Takes what has come so far.
+    fn take(&mut self) {
+        for event in self.client.received() {
+            let mut args: Vec<Value> = event.args::<Args<Vec<Value>>>().unwrap().0;
+            let offset = args.pop().and_then(|last| last.as_str().map(str::to_owned));
+            self.offset = Some(offset.expect("an offset at the end"));
+            self.seen.push(args);
+        }
+    }
+
+    /// Waits for the event of this name, and takes all before it.
+    async fn until(&mut self, name: &str) {
+        let event = loop {
+            let event = self.client.recv().await.unwrap();
+            let mut args: Vec<Value> = event.args::<Args<Vec<Value>>>().unwrap().0;
+            self.offset = args.pop().and_then(|last| last.as_str().map(str::to_owned));
+            if event.name() == name {
+                break args;
+            }
+            self.seen.push(args);
+        };
+        drop(event);
+    }
+
+    /// Loses the connection, and waits until the server knows.
+    async fn lose(self, ns: &Namespace) -> Gone {
+        let id = self.client.id().clone();
+        let gone = Gone { auth: self.auth(), pid: self.pid, offset: self.offset, seen: self.seen };
+        self.client.cut();
+        while ns.socket(&id).is_some() {
+            tokio::task::yield_now().await;
+        }
+        gone
+    }
+}
+
+struct Gone {
+    auth: Value,
+    pid: String,
+    offset: Option<String>,
+    seen: Vec<Vec<Value>>,
+}
+
+impl Gone {
+    async fn back(self, io: &Io) -> Page {
+        let client = Client::connect(io, "/", Some(self.auth)).await.unwrap();
+        assert_eq!(client.private_id(), Some(&*self.pid), "recovered");
+        Page { client, pid: self.pid, offset: self.offset, seen: self.seen }
+    }
+}
+
+fn recovering(recovery: Recovery) -> (Io, Namespace) {
+    let io = Io::builder().shards(2).build();
+    let ns = io.of("/").recovery(recovery);
+    (io, ns)
+}
+
+fn memory() -> (Io, Namespace) {
+    recovering(Recovery::memory())
+}
+
+fn numbers(seen: &[Vec<Value>]) -> Vec<u64> {
+    seen.iter().map(|args| args[0].as_u64().unwrap()).collect()
+}
+
+fn outcome(io: &Io, name: &str) -> u64 {
+    io.metrics().recoveries.iter().find(|(outcome, _)| *outcome == name).unwrap().1
+}
+
+#[tokio::test]
+async fn rooms_data_and_missed_events_come_back_in_order() {
+    let (io, ns) = memory();
+    let mut page = Page::open(&io, json!({})).await;
+    let id = page.client.id().clone();
+    let socket = ns.socket(&id).unwrap();
+    assert!(!socket.is_recovered());
+    socket.join(["a", "b"]);
+    socket.leave("b");
+    socket.set_data("name", "x");
+    ns.to("a").emit("n", 1).unwrap();
+    socket.emit("n", 2).unwrap();
+    page.until("n").await;
+    page.until("n").await;
+    let gone = page.lose(&ns).await;
+    ns.to("a").emit("n", 3).unwrap();
+    ns.to("b").emit("n", 0).unwrap();
+    ns.to(&id).emit("n", 4).unwrap();
+    ns.emit("n", 5).unwrap();
+    ns.to("other").emit("n", 0).unwrap();
+    ns.except("a").emit("n", 0).unwrap();
+    ns.to(["a", "other"]).emit("n", 6).unwrap();
+    let mut page = gone.back(&io).await;
+    assert_eq!(page.client.id(), &id);
+    let again = ns.socket(&id).unwrap();
+    assert!(again.is_recovered() && again != socket);
+    assert_eq!(again.rooms().iter().map(|r| &**r).collect::<Vec<_>>(), [id.as_str(), "a"]);
+    assert_eq!(Value::Object(again.data()), json!({ "name": "x" }));
+    ns.to("a").emit("last", 7).unwrap();
+    page.until("last").await;
+    assert_eq!(numbers(&page.seen), [3, 4, 5, 6]);
+    assert_eq!(outcome(&io, "restored"), 1);
+}
+
+#[tokio::test]
+async fn it_works_without_any_event_before_the_loss_and_many_times() {
+    let (io, ns) = memory();
+    ns.emit("n", 0).unwrap();
+    let page = Page::open(&io, json!({})).await;
+    let mut gone = page.lose(&ns).await;
+    for round in 1..=4 {
+        ns.emit("n", round).unwrap();
+        let mut page = gone.back(&io).await;
+        while page.seen.len() < round {
+            let event = page.client.recv().await.unwrap();
+            let Args((n, offset)) = event.args::<Args<(u64, String)>>().unwrap();
+            page.offset = Some(offset);
+            page.seen.push(vec![n.into()]);
+        }
+        gone = page.lose(&ns).await;
+    }
+    assert_eq!(numbers(&gone.seen), [1, 2, 3, 4]);
+}
+
+#[tokio::test]
+async fn a_client_that_is_back_before_its_loss_was_noticed_replaces_its_socket() {
+    let (io, log) = logged();
+    let ns = log_disconnects(io.of("/").recovery(Recovery::memory()));
+    let page = Page::open(&io, json!({})).await;
+    let id = page.client.id().clone();
+    page.client.hold_reading(true);
+    ns.emit("n", 1).unwrap();
+    // Its old connection is still open, and not read from.
+    let mut again = Client::connect(&io, "/", Some(page.auth())).await.unwrap();
+    assert_eq!((again.id(), again.private_id()), (&id, Some(&*page.pid)));
+    assert_eq!(again.recv_event::<u64>("n").await, Ok(1));
+    assert_eq!(ns.socket_count(), 1);
+    assert_eq!(log.next().await, "/: transport close");
+    ns.emit("n", 2).unwrap();
+    assert_eq!(again.recv_event::<u64>("n").await, Ok(2));
+    let mut old = page.client;
+    old.hold_reading(false);
+    assert_eq!(old.ended().await, Ok(End::Connection));
+    settle().await;
+    assert_eq!(again.received().len(), 0);
+    assert!(ns.socket(&id).unwrap().is_recovered());
+}
+
+#[tokio::test]
+async fn nothing_is_restored_that_was_not_meant_for_it() {
+    let (io, ns) = memory();
+    let mut page = Page::open(&io, json!({})).await;
+    let id = page.client.id().clone();
+    let socket = ns.socket(&id).unwrap();
+    ns.emit("first", ()).unwrap();
+    page.until("first").await;
+    // From here on it reads nothing: the offset stays.
+    page.client.hold_reading(true);
+    ns.to("late").emit("n", 0).unwrap();
+    socket.join("late");
+    ns.to("late").emit("n", 1).unwrap();
+    socket.leave("late");
+    ns.to("late").emit("n", 0).unwrap();
+    socket.join("late");
+    ns.to("late").emit("n", 2).unwrap();
+    socket.to("late").emit("n", 0).unwrap();
+    socket.broadcast().emit("n", 0).unwrap();
+    ns.to("late").except(&id).emit("n", 0).unwrap();
+    ns.volatile().emit("n", 0).unwrap();
+    let asked = ns.timeout(Duration::from_millis(1)).emit_with_ack::<()>("n", 0);
+    assert_eq!(asked.await.unwrap().len(), 1);
+    let gone = page.lose(&ns).await;
+    ns.to("late").emit("n", 3).unwrap();
+    let mut page = gone.back(&io).await;
+    ns.emit("last", ()).unwrap();
+    page.until("last").await;
+    assert_eq!(numbers(&page.seen), [1, 2, 3]);
+}
+
+#[tokio::test]
+async fn a_volatile_event_carries_the_offset_of_the_latest_kept_one() {
+    let (io, ns) = memory();
+    let mut page = Page::open(&io, json!({})).await;
+    ns.emit("kept", ()).unwrap();
+    page.until("kept").await;
+    let kept = page.offset.clone();
+    ns.volatile().emit("volatile", ()).unwrap();
+    page.until("volatile").await;
+    assert_eq!(page.offset, kept);
+    let gone = page.lose(&ns).await;
+    ns.emit("n", 1).unwrap();
+    let mut page = gone.back(&io).await;
+    ns.emit("last", ()).unwrap();
+    page.until("last").await;
+    assert_eq!(numbers(&page.seen), [1]);
+}
+
+#[tokio::test]
+async fn who_left_or_was_sent_away_is_a_new_client_when_it_comes() {
+    let (io, ns) = memory();
+    let page = Page::open(&io, json!({})).await;
+    let (id, auth) = (page.client.id().clone(), page.auth());
+    ns.socket(&id).unwrap().disconnect(false);
+    let again = Client::connect(&io, "/", Some(auth)).await.unwrap();
+    assert!(again.id() != &id && again.private_id() != Some(&page.pid));
+    let (id, auth) = (again.id().clone(), json!({ "pid": again.private_id() }));
+    again.disconnect();
+    while ns.socket(&id).is_some() {
+        tokio::task::yield_now().await;
+    }
+    let third = Client::connect(&io, "/", Some(auth)).await.unwrap();
+    assert!(third.id() != &id);
+    assert_eq!(outcome(&io, "unknown"), 2);
+}
+
+#[tokio::test]
+async fn a_gap_is_named_and_never_filled_with_a_guess() {
+    let recovery = || Recovery::memory().gap_event("gap").max_events(2).max_bytes(100_000);
+    let send_buffer = 5_000;
+    let io = Io::builder().shards(1).max_send_buffer(send_buffer).build();
+    let ns = io.of("/").recovery(recovery());
+    let mut page = Page::open(&io, json!({})).await;
+    ns.emit("n", 1).unwrap();
+    page.until("n").await;
+    let offset = page.offset.clone().unwrap();
+    let foreign = format!("zzzzzz{}", &offset[6..]);
+    let ahead = format!("{}00000000zzz", &offset[..7]);
+    let gap = async |auth: Value| -> (bool, Value) {
+        let mut client = Client::connect(&io, "/", Some(auth)).await.unwrap();
+        let gap = client.recv_event("gap").await.unwrap();
+        (client.private_id() == Some(&page.pid), gap)
+    };
+    let expected = |from: Value, to: &str, reason: &str| {
+        (false, json!({ "from": from, "to": format!("{}{to}", &offset[..7]), "reason": reason }))
+    };
+    let pid = &page.pid;
+    for (auth, from, reason) in [
+        (json!({ "pid": pid, "offset": foreign }), json!(foreign), "foreign"),
+        (json!({ "pid": pid, "offset": ahead }), json!(ahead), "foreign"),
+        (json!({ "pid": pid, "offset": "" }), json!(""), "foreign"),
+        (json!({ "pid": "short", "offset": offset }), json!(offset), "unknown"),
+        (json!({ "pid": "AAAAAAAAAAAAAAAAAAAA" }), json!(null), "unknown"),
+    ] {
+        let (restored, mut found) = gap(auth.clone()).await;
+        // Each gap event is an event itself.
+        found["to"] = json!(format!("{}-", &offset[..7]));
+        assert_eq!((restored, found), expected(from, "-", reason), "{auth}");
+    }
+    // More than two events later the first of them is not kept any more.
+    for n in 0..2 {
+        ns.emit("n", n).unwrap();
+    }
+    let (_, found) = gap(json!({ "pid": pid, "offset": offset })).await;
+    assert_eq!(found["reason"], "window");
+    let Page { client, .. } = page;
+    drop(client);
+
+    let page = Page::open(&io, json!({})).await;
+    let gone = page.lose(&ns).await;
+    ns.emit("long", "x".repeat(send_buffer)).unwrap();
+    let mut late = Client::connect(&io, "/", Some(gone.auth)).await.unwrap();
+    assert_eq!(late.recv_event::<Value>("gap").await.unwrap()["reason"], "bytes");
+    // What is no claim is no gap either.
+    for auth in [json!({}), json!({ "pid": 5 }), json!({ "pid": null, "offset": offset })] {
+        let mut client = Client::connect(&io, "/", Some(auth)).await.unwrap();
+        client.emit("hello", ()).unwrap();
+        settle().await;
+        assert_eq!(client.received().len(), 0);
+    }
+    let counted: Vec<_> = io.metrics().recoveries.into_iter().filter(|(_, count)| *count > 0).collect();
+    assert_eq!(counted, [("unknown", 2), ("window", 1), ("foreign", 3), ("bytes", 1)]);
+}
+
+#[tokio::test]
+async fn after_its_time_a_client_is_forgotten() {
+    let (io, ns) = recovering(Recovery::memory().max_disconnection(Duration::ZERO));
+    let gone = Page::open(&io, json!({})).await.lose(&ns).await;
+    let late = Client::connect(&io, "/", Some(gone.auth)).await.unwrap();
+    assert!(late.private_id() != Some(&*gone.pid));
+
+    let (io, ns) = recovering(Recovery::memory().max_sessions(2));
+    let mut gone = Vec::new();
+    for _ in 0..3 {
+        gone.push(Page::open(&io, json!({})).await.lose(&ns).await);
+    }
+    let mut back = Vec::new();
+    for page in gone {
+        let client = Client::connect(&io, "/", Some(page.auth)).await.unwrap();
+        back.push((client.private_id() == Some(&*page.pid), client));
+    }
+    assert_eq!(back.iter().map(|(is_back, _)| *is_back).collect::<Vec<_>>(), [false, true, true]);
+}
+
+#[tokio::test]
+async fn checks_run_for_all_or_for_those_who_are_new() {
+    for spared in [false, true] {
+        let (io, log) = logged_with(|builder| builder.recovery(Recovery::memory().run_checks(!spared)));
+        let ns = io.of("/").check(
+            async |auth: trunkline::Auth<Value>, log: trunkline::State<sio_support::Log>| {
+                log.0.say("checked");
+                if auth.0["bad"] == true { Err(Refusal::new("bad")) } else { Ok(()) }
+            },
+        );
+        let page = Page::open(&io, json!({})).await;
+        assert_eq!(log.now(), ["checked"]);
+        let gone = page.lose(&ns).await;
+        let page = gone.back(&io).await;
+        assert_eq!(log.now().len(), usize::from(!spared));
+        drop(page);
+        // Nobody is spared for a claim that does not hold.
+        let auth = json!({ "pid": "AAAAAAAAAAAAAAAAAAAA", "bad": true });
+        let refused = Client::connect(&io, "/", Some(auth)).await;
+        assert_eq!(refused.unwrap_err().to_string(), "refused: bad");
+        assert_eq!(log.now(), ["checked"]);
+    }
+}
+
+#[tokio::test]
+async fn without_recovery_events_end_where_they_ended() {
+    let io = Io::builder().shards(1).build();
+    let mut client = Client::connect(&io, "/", None).await.unwrap();
+    assert_eq!(client.private_id(), None);
+    io.emit("n", 1).unwrap();
+    assert_eq!(client.recv().await.unwrap().args::<Args<(u64,)>>(), Ok(Args((1,))));
+    // In namespaces of a pattern each has a log of its own.
+    io.of_pattern("/room-{n}").register(|ns| ns.recovery(Recovery::memory()));
+    let mut first = Client::connect(&io, "/room-1", None).await.unwrap();
+    assert!(first.private_id().is_some());
+    io.of("/room-1").emit("n", 1).unwrap();
+    assert_eq!(first.recv().await.unwrap().args::<Args<(u64, String)>>().unwrap().0.0, 1);
+}
+
+/// Random emits, joins, leaves and cuts against a model of who has to get what.
+#[tokio::test]
+async fn each_client_gets_what_was_for_it_once_and_in_order() {
+    const ROOMS: [&str; 3] = ["a", "b", "c"];
+    for seed in 1..=60u64 {
+        let mut random = seed;
+        let mut below = |n: u64| {
+            random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (random >> 33) % n
+        };
+        let (io, ns) = memory();
+        let mut pages = Vec::new();
+        let mut rooms = [[false; 3]; 4];
+        let mut expected = vec![Vec::new(); 4];
+        for _ in 0..4 {
+            let page = Page::open(&io, json!({})).await;
+            pages.push((page.client.id().clone(), Ok::<_, Gone>(page)));
+        }
+        for number in 0..120u64 {
+            let who = below(4) as usize;
+            let room = below(3) as usize;
+            let (id, page) = &mut pages[who];
+            match below(10) {
+                0 => {
+                    if let Some(socket) = ns.socket(id) {
+                        socket.join(ROOMS[room]);
+                        rooms[who][room] = true;
+                    }
+                }
+                1 => {
+                    if let Some(socket) = ns.socket(id) {
+                        socket.leave(ROOMS[room]);
+                        rooms[who][room] = false;
+                    }
+                }
+                2 => {
+                    let id = id.clone();
+                    let (_, taken) = pages.swap_remove(who);
+                    let changed = match taken {
+                        Ok(mut page) => {
+                            if below(2) == 0 {
+                                page.client.hold_reading(true);
+                            }
+                            page.take();
+                            Err(page.lose(&ns).await)
+                        }
+                        Err(gone) => Ok(gone.back(&io).await),
+                    };
+                    pages.push((id, changed));
+                    let last = pages.len() - 1;
+                    pages.swap(who, last);
+                }
+                3 => {
+                    if let Ok(page) = page {
+                        settle().await;
+                        page.take();
+                    }
+                }
+                4 => {
+                    ns.emit("n", number).unwrap();
+                    expected.iter_mut().for_each(|e| e.push(number));
+                }
+                5 => {
+                    ns.to(&*id).emit("n", number).unwrap();
+                    expected[who].push(number);
+                }
+                6 => {
+                    if let Some(socket) = ns.socket(id) {
+                        socket.to(ROOMS[room]).emit("n", number).unwrap();
+                        for other in (0..4).filter(|other| *other != who && rooms[*other][room]) {
+                            expected[other].push(number);
+                        }
+                    }
+                }
+                _ => {
+                    let except = below(3) as usize;
+                    ns.to(ROOMS[room]).except(ROOMS[except]).emit("n", number).unwrap();
+                    for other in (0..4).filter(|o| rooms[*o][room] && !rooms[*o][except]) {
+                        expected[other].push(number);
+                    }
+                }
+            }
+        }
+        for (who, (_, page)) in pages.into_iter().enumerate() {
+            let mut page = match page {
+                Ok(page) => page.lose(&ns).await.back(&io).await,
+                Err(gone) => gone.back(&io).await,
+            };
+            let id = page.client.id().clone();
+            ns.socket(&id).unwrap().emit("last", ()).unwrap();
+            page.until("last").await;
+            assert_eq!(numbers(&page.seen), expected[who], "client {who}, seed {seed}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_empty_namespace_of_a_pattern_stays_while_somebody_may_come_back() {
+    for (recovery, is_kept) in
+        [(Recovery::memory(), true), (Recovery::memory().max_disconnection(Duration::ZERO), false)]
+    {
+        let io = Io::builder().shards(1).cleanup_empty_child_namespaces(true).build();
+        io.of_pattern("/room-{n}").register(|ns| ns.recovery(recovery));
+        let client = Client::connect(&io, "/room-1", None).await.unwrap();
+        let pid = client.private_id().unwrap().to_owned();
+        client.cut();
+        let count = |name: &str| io.namespaces().iter().filter(|ns| ns.name() == name).count();
+        while io.namespaces().iter().any(|ns| ns.socket_count() > 0) {
+            tokio::task::yield_now().await;
+        }
+        // Making another one sweeps.
+        let other = Client::connect(&io, "/room-2", None).await.unwrap();
+        assert_eq!(count("/room-1"), usize::from(is_kept));
+        let again = Client::connect(&io, "/room-1", Some(json!({ "pid": pid }))).await.unwrap();
+        assert_eq!(again.private_id() == Some(&pid), is_kept);
+        drop(other);
+    }
+}
