@@ -79,6 +79,9 @@ settings! {
         shards: u8 = 0;
         /// How long a stopping server waits for its sessions to end in order.
         drain_timeout: Span = Span::seconds(10);
+        /// How many sessions a stopping server ends in a second, so that not all clients come to the other
+        /// nodes at once; drain_timeout must allow for it. 0 ends all at once.
+        drain_pace: u32 = 0;
         /// What is logged to standard error: a level, or directives as of RUST_LOG, which counts before this.
         log: LogFilter = LogFilter("info".into());
     }
@@ -97,6 +100,8 @@ settings! {
         cookie: Option<String> = None;
         /// Open sessions at most; more are answered 503. Not set: as many as the system has descriptors.
         max_sessions: Option<usize> = None;
+        /// Sessions opened in one second at most; more are answered 503. Not set: no limit.
+        max_handshakes_per_second: Option<u32> = None;
     }
     "What clients may do" {
         /// The namespaces: names, or patterns such as "/orders/{id}".

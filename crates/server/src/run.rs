@@ -62,20 +62,26 @@ pub(crate) fn serve(config: &Config) -> Result<(), Failure> {
         None => trunkline::serve(listener, app),
         Some(tls) => trunkline::serve_tls(listener, app, tls),
     };
-    let end = drain(io, draining, config.drain_timeout.0);
+    let end = drain(io, draining, config.drain_timeout.0, config.drain_pace);
     served.threads(shards).with_shutdown(end).run().map_err(|error| Failure::system(error.to_string()))
 }
 
 /// Ends every session in order once told to, within a bounded time. New ones are refused meanwhile, and
 /// `/healthz` says so.
-async fn drain(io: Io, mut draining: watch::Receiver<bool>, limit: std::time::Duration) {
+async fn drain(io: Io, mut draining: watch::Receiver<bool>, limit: std::time::Duration, pace: u32) {
     if draining.wait_for(|drain| *drain).await.is_err() {
         // Nobody can tell any more: serve on.
         std::future::pending::<()>().await;
     }
     let sessions = io.session_count();
     tracing::info!(sessions, "draining");
-    if tokio::time::timeout(limit, io.close()).await.is_err() {
+    let close = async {
+        match pace {
+            0 => io.close().await,
+            pace => io.close_at_pace(pace).await,
+        }
+    };
+    if tokio::time::timeout(limit, close).await.is_err() {
         tracing::warn!(sessions = io.session_count(), "the drain timeout is over: the rest is dropped");
     }
 }
@@ -130,6 +136,9 @@ fn build(config: &Config) -> Io {
         // Clients name the namespaces of a pattern: what nobody is in must not stay.
         .cleanup_empty_child_namespaces(true)
         .state(Policy::new(config));
+    if let Some(handshakes) = config.max_handshakes_per_second {
+        builder = builder.max_handshakes_per_second(handshakes);
+    }
     if config.parser == Parser::Msgpack {
         builder = builder.msgpack();
     }

@@ -98,6 +98,7 @@ pub(crate) struct Config {
     pub(crate) max_send_buffer: usize,
     pub(crate) max_memory: usize,
     pub(crate) max_sessions: usize,
+    pub(crate) max_handshakes_per_second: Option<u32>,
     pub(crate) post_timeout: Duration,
     pub(crate) socket_send_buffer: Option<usize>,
     pub(crate) shards: usize,
@@ -126,6 +127,7 @@ impl Config {
             max_send_buffer: 4 << 20,
             max_memory: 1 << 30,
             max_sessions: usize::MAX,
+            max_handshakes_per_second: None,
             post_timeout: Duration::from_secs(30),
             socket_send_buffer: None,
             shards: std::thread::available_parallelism().map_or(1, usize::from),
@@ -273,6 +275,14 @@ macro_rules! engine_setters {
         #[must_use]
         pub fn max_sessions(mut self, sessions: usize) -> Self {
             self.config.max_sessions = sessions;
+            self
+        }
+
+        /// How many sessions may be opened in a second, in a burst at once; default unlimited. Further handshakes are answered 503
+        /// with `Retry-After`: when another node ends, its clients come all together.
+        #[must_use]
+        pub fn max_handshakes_per_second(mut self, handshakes: u32) -> Self {
+            self.config.max_handshakes_per_second = Some(handshakes.max(1));
             self
         }
 

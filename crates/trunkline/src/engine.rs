@@ -27,6 +27,7 @@ use crate::error::EmitError;
 use crate::handshake::Handshake;
 use crate::metrics::{Metrics, Snapshot};
 use crate::outbox::Sink;
+use crate::rate::Rate;
 use crate::serve::worker;
 use crate::service::{EngineLayer, EngineService, NotFound};
 use crate::session::{Command, Session};
@@ -80,6 +81,7 @@ pub(crate) struct EngineCore {
     node: [u8; 3],
     next_shard: AtomicUsize,
     flushers: Box<[Arc<AtomicBool>]>,
+    handshakes: Option<Rate>,
     closing: AtomicBool,
     sessions: AtomicUsize,
     /// Sessions whose task has not ended: more than `sessions`, by those that say goodbye.
@@ -90,6 +92,8 @@ pub(crate) struct EngineCore {
 
 /// How long `close` waits for what still runs after the last session's end.
 const HANDLERS_TIMEOUT: Duration = Duration::from_secs(5);
+/// Into how many steps a second of closing at a pace is divided.
+const STEPS_PER_SECOND: u32 = 20;
 
 /// What the layer above needs to reach all sessions.
 pub(crate) struct Parts {
@@ -107,6 +111,7 @@ impl EngineCore {
         let metrics = Arc::new(Metrics::default());
         let parts =
             Parts { shards: Arc::clone(&shards), budget: Arc::clone(&budget), metrics: Arc::clone(&metrics) };
+        let handshakes = config.max_handshakes_per_second.map(|rate| Rate::per_second(rate, Instant::now()));
         let flushers = (0..count).map(|_| Arc::new(AtomicBool::new(false))).collect();
         Arc::new(Self {
             config,
@@ -117,6 +122,7 @@ impl EngineCore {
             node: node_name(),
             next_shard: AtomicUsize::new(0),
             flushers,
+            handshakes,
             closing: AtomicBool::new(false),
             sessions: AtomicUsize::new(0),
             tasks: AtomicUsize::new(0),
@@ -210,14 +216,29 @@ impl EngineCore {
         self.closing.load(Ordering::Acquire)
     }
 
-    /// Refuses new sessions from now on and closes all, each after what is queued for it; returns when none is left.
-    pub(crate) async fn close(&self) {
+    /// Whether another session may be opened now; if so, it counts for the rate.
+    pub(crate) fn has_place(&self) -> bool {
+        !self.is_closing()
+            && self.session_count() < self.config.max_sessions
+            && self.handshakes.as_ref().is_none_or(|rate| rate.take(Instant::now()))
+    }
+
+    /// Refuses new sessions from now on and closes all, each after what is queued for it, `pace` of them in a second or all at once;
+    /// returns when none is left.
+    pub(crate) async fn close(&self, pace: Option<u32>) {
         self.closing.store(true, Ordering::Release);
-        for shard in &*self.shards {
-            for session in shard.sessions() {
+        let sessions: Vec<_> = self.shards.iter().flat_map(|shard| shard.sessions()).collect();
+        let step = pace.map_or(usize::MAX, |pace| (pace as usize / STEPS_PER_SECOND as usize).max(1));
+        let pause = pace.map(|pace| Duration::from_secs(1) / pace.clamp(1, STEPS_PER_SECOND));
+        for (index, sessions) in sessions.chunks(step).enumerate() {
+            if let Some(pause) = pause.filter(|_| index > 0) {
+                tokio::time::sleep(pause).await;
+            }
+            for session in sessions {
                 session.command(Command::Finish(CloseReason::ServerShuttingDown));
             }
         }
+        drop(sessions);
         self.wait_for(&self.sessions).await;
         // Their tasks go on for a moment: disconnect handlers, the last bytes. Not for ever: one of those handlers may be
         // who waits here.
@@ -329,7 +350,7 @@ impl Engine {
 
     /// Closes all sessions and refuses new ones; returns when none is left.
     pub async fn close(&self) {
-        self.core.close().await;
+        self.core.close(None).await;
     }
 }
 

@@ -440,7 +440,12 @@ impl Io {
     /// Ends every session (`server shutting down`) after what is queued for it, and answers new ones 503, so that clients try
     /// again later. Returns when none is left.
     pub async fn close(&self) {
-        self.engine.close().await;
+        self.engine.close(None).await;
+    }
+
+    /// As [`Io::close`], at a pace of so many sessions in a second: their clients come back elsewhere, and not all at once.
+    pub async fn close_at_pace(&self, per_second: u32) {
+        self.engine.close(Some(per_second.max(1))).await;
     }
 
     pub(crate) fn parser(&self) -> Parser {

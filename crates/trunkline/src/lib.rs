@@ -47,6 +47,7 @@ mod log;
 mod metrics;
 mod namespace;
 mod outbox;
+mod rate;
 mod recovery;
 mod request;
 mod rooms;

@@ -218,7 +218,7 @@ struct Wanted {
 
 fn handshake(frame: Frame, mut request: Request<()>, wanted: Result<Wanted, Violation>) -> Answer {
     let core = &frame.core;
-    if core.is_closing() || core.session_count() >= core.config.max_sessions {
+    if !core.has_place() {
         return frame.now(Err(Refusal::Unavailable));
     }
     let info = request.extensions().get::<ConnectionInfo>().copied();

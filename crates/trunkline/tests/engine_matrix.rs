@@ -222,6 +222,25 @@ async fn sessions_over_the_limit_are_asked_to_come_again() {
 }
 
 #[tokio::test]
+async fn sessions_opened_too_fast_are_asked_to_come_again() {
+    let rig = Rig::with(1, |builder| builder.max_handshakes_per_second(1));
+    let mut first = Polling::open(rig.address()).await;
+    let mut http = Http::connect(rig.address()).await;
+    // The burst is one, and a second has not passed: of many at once all but one or two are refused.
+    let mut refused = 0;
+    for _ in 0..20 {
+        let response = http.request(&Request::get("/engine.io/?EIO=4&transport=polling")).await;
+        if response.status == 503 {
+            assert_eq!(response.header("retry-after"), Some("1"));
+            refused += 1;
+        }
+    }
+    assert!(refused > 0);
+    // Whoever is in is not concerned.
+    first.send("4hello").await;
+}
+
+#[tokio::test]
 async fn a_request_below_another_path_is_not_ours() {
     let rig = rig(1);
     let mut http = Http::connect(rig.address()).await;

@@ -160,3 +160,29 @@ async fn closing_does_not_wait_for_ever_for_who_does_not_read() {
     trunkline_testkit::within("the end", io.close()).await;
     assert_eq!(io.session_count(), 0);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_paced_close_ends_so_many_in_a_second_and_takes_no_new_ones() {
+    let io = Io::builder().shards(2).build();
+    let mut clients = Vec::new();
+    for _ in 0..100 {
+        clients.push(Client::connect(&io, "/", None).await.unwrap());
+    }
+    let began = tokio::time::Instant::now();
+    let closing = tokio::spawn({
+        let io = io.clone();
+        async move { io.close_at_pace(40).await }
+    });
+    let mut left = Vec::new();
+    for _ in 0..3 {
+        tokio::time::sleep(std::time::Duration::from_millis(990)).await;
+        left.push(io.session_count());
+    }
+    // Two at once every 50 ms, the first at the start.
+    assert_eq!(left, [60, 20, 0]);
+    closing.await.unwrap();
+    assert!(began.elapsed() >= std::time::Duration::from_millis(2_450));
+    for mut client in clients {
+        assert_eq!(client.ended().await, Ok(End::Connection));
+    }
+}
