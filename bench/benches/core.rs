@@ -2,6 +2,8 @@
 //!
 //! `cargo bench -p trunkline-bench`; figures are in `bench/RESULTS.md`.
 
+#![expect(missing_docs, reason = "criterion's macro makes a public function")]
+
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
