@@ -30,6 +30,8 @@ const SCENARIOS = {
   "narrow-screen": narrowScreen,
   "polling-only": pollingOnly,
   "killed-server": killedServer,
+  "lost-receipt": lostReceipt,
+  "order-of-messages": orderOfMessages,
 };
 
 export const chatCases = () => Object.keys(SCENARIOS).map((name) => `browser-chat/${name}`);
@@ -98,9 +100,11 @@ class World {
     this.url = `http://127.0.0.1:${this.server.port}`;
   }
 
-  async open(path = "/chat.html") {
+  /** A new window; `prepare` may change its network before it loads the page. */
+  async open(path = "/chat.html", prepare = async () => {}) {
     const window = new Window(await this.browser.newPage());
     this.windows.push(window);
+    await prepare(window.page);
     await window.page.goto(`${this.url}${path}`);
     return window;
   }
@@ -173,6 +177,13 @@ class Window {
     await this.until(selector, async () => (await this.page.locator(selector).innerText()).trim(), fits, expected);
   }
 
+  /** Waits until these people are in the room. */
+  async meets(expected) {
+    const shown = () =>
+      this.page.locator("#here > li > *").evaluateAll((items) => items.map(({ firstChild }) => firstChild.textContent));
+    await this.until("#here", shown, (names) => JSON.stringify(names) === JSON.stringify(expected), expected);
+  }
+
   /** Waits until the messages on the page are these: texts, and what became of them where they are one's own. */
   async hears(expected) {
     const shown = () =>
@@ -194,7 +205,8 @@ class Window {
       if (fits(seen)) return;
       await after(20);
     }
-    throw new Error(`${what} shows ${JSON.stringify(seen)} instead of ${JSON.stringify(expected) ?? expected}: ${expected}`);
+    const wanted = expected instanceof RegExp ? expected : JSON.stringify(expected);
+    throw new Error(`${what} shows ${JSON.stringify(seen)} instead of ${wanted}`);
   }
 
   clean() {
@@ -237,7 +249,7 @@ async function bundleAddress(world) {
 
 async function twoWindows(world) {
   const [ann, bob] = [await world.person("ann"), await world.person("bob")];
-  await ann.sees("#here", /^ann \(you\)\s+bob$/);
+  await ann.meets(["ann (you)", "bob"]);
   await ann.sees("#status", "Connected over WebSocket");
   await ann.say("hello 😀");
   await bob.hears(["hello 😀"]);
@@ -249,13 +261,13 @@ async function twoWindows(world) {
   const carol = await world.person("carol");
   await carol.hears(["hello 😀", "two\nlines"]);
   await bob.click({ name: "Leave the chat" });
-  await ann.sees("#here", /^ann \(you\)\s+carol$/);
+  await ann.meets(["ann (you)", "carol"]);
   for (const window of [ann, bob, carol]) window.clean();
 }
 
 async function typing(world) {
   const [ann, bob] = [await world.person("ann"), await world.person("bob")];
-  await ann.sees("#here", /bob/);
+  await ann.meets(["ann (you)", "bob"]);
   await bob.page.getByLabel("Message", { exact: true }).pressSequentially("hm");
   await ann.sees("#typing", "bob is typing …");
   await bob.page.getByLabel("Message", { exact: true }).fill("");
@@ -281,7 +293,7 @@ async function unread(world) {
   // Bob sees ann's other room, and comes along.
   await bob.click({ name: "Join garden, 1 here" });
   await bob.sees("#title", "garden");
-  await bob.sees("#here", /^ann\s+bob \(you\)$/);
+  await bob.meets(["ann", "bob (you)"]);
 }
 
 async function privateMessage(world) {
@@ -305,7 +317,7 @@ async function privateMessageToNobody(world) {
   await ann.hears(["are you there? (sent)"]);
   await bob.page.close();
   await ann.click({ name: /^lobby/ });
-  await ann.sees("#here", "ann (you)");
+  await ann.meets(["ann (you)"]);
   await ann.click({ name: "bob", exact: true });
   await ann.say("still?");
   const text = "still? (This person is not here any more.)";
@@ -329,7 +341,7 @@ async function nicknameTaken(world) {
   await other.page.getByLabel("Nickname").fill("bob");
   await other.page.keyboard.press("Enter");
   await other.connected();
-  await other.sees("#here", /^ann\s+bob \(you\)$/);
+  await other.meets(["ann", "bob (you)"]);
 }
 
 async function hostileText(world) {
@@ -337,7 +349,7 @@ async function hostileText(world) {
   const text = '<img src=x onerror="document.title=1"><script>alert(1)</script>';
   await ann.join("<b>room</b>");
   await bob.click({ name: "Join <b>room</b>, 1 here" });
-  await bob.sees("#here", /<i>ann<\/i>/);
+  await bob.meets(["<i>ann</i>", "bob (you)"]);
   await ann.say(text);
   await bob.hears([text]);
   strictEqual(await bob.page.locator("#chat img, #chat script, #chat i, #places b b").count(), 0);
@@ -361,7 +373,7 @@ async function reload(world) {
   await ann.click({ name: "lobby, 2 here" });
   await bob.say("welcome back");
   await ann.hears(["welcome back"]);
-  await bob.sees("#here", /^ann\s+bob \(you\)$/);
+  await bob.meets(["ann", "bob (you)"]);
 }
 
 /** A copy of a window has its person, too: the newer one is that person, until the older one wants it back. */
@@ -444,9 +456,11 @@ async function narrowScreen(world) {
   ok(widths[0] <= widths[1], `the page is wider than the screen: ${widths}`);
   strictEqual(await page.getByRole("button", { name: "Write to bob in private" }).isVisible(), false);
   await ann.click({ name: "2 here" });
+  await ann.until("the panel", () => onScreen(page, "#people"), (is) => is, true);
   await ann.click({ name: "Write to bob in private" });
   await ann.sees("#title", "bob, in private");
   await ann.click({ name: /^Rooms/ });
+  await ann.until("the panel", () => onScreen(page, "#places"), (is) => is, true);
   await page.keyboard.press("Escape");
   await page.getByLabel("Join or open a room").waitFor({ state: "hidden" });
   await bob.say("hello");
@@ -459,6 +473,13 @@ async function narrowScreen(world) {
   );
   equal(small, [], "too small for a finger");
 }
+
+/** Whether an element is there in its whole width. */
+const onScreen = (page, selector) =>
+  page.locator(selector).evaluate((element) => {
+    const { left, right } = element.getBoundingClientRect();
+    return getComputedStyle(element).visibility === "visible" && left >= 0 && right <= window.innerWidth;
+  });
 
 async function pollingOnly(world) {
   await world.server.kill();
@@ -492,4 +513,70 @@ async function killedServer(world) {
   await ann.hears(["before (sent)", ...texts.map((text) => `${text} (sent)`), "after"]);
   await ann.say("fine");
   await bob.hears(["before", ...texts, "after (sent)", "fine"]);
+}
+
+/** The server has a message, but its receipt is lost with the line: it is sent again, and heard once. */
+async function lostReceipt(world) {
+  const bob = await world.person("bob");
+  let lost = 0;
+  const loseOne = (line) => {
+    const server = line.connectToServer();
+    line.onMessage((message) => server.send(message));
+    server.onMessage((message) => {
+      const isReceipt = String(message).startsWith("43/chat,") && String(message).includes('"at":');
+      if (isReceipt && lost === 0) {
+        lost += 1;
+        line.close();
+        server.close();
+      } else line.send(message);
+    });
+  };
+  const ann = await world.open("/chat.html", (page) => page.routeWebSocket(/socket\.io/, loseOne));
+  await ann.enter("ann");
+  await ann.sees("#status", "Connected over WebSocket");
+  await ann.say("once");
+  await ann.hears(["once (sent)"]);
+  strictEqual(lost, 1);
+  await ann.say("next");
+  await bob.hears(["once", "next"]);
+  await ann.hears(["once (sent)", "next (sent)"]);
+}
+
+/** The module that keeps a conversation in order, by itself. */
+async function orderOfMessages(world) {
+  const window = await world.open("/");
+  const seen = await window.page.evaluate(async () => {
+    const { Conversation } = await import("/chat/conversation.js");
+    const room = new Conversation("room", "lobby");
+    const texts = () => room.messages.map(({ text, state }) => `${text} ${state}`);
+    const sent = (id, from, key = `k${id}`, run = 1) => ({ key, from, text: `${from}${id}`, at: id, id, run, state: "sent" });
+    const own = (key) => ({ key, from: "ann", text: key, at: 9, state: "waiting", mine: true });
+    const steps = [];
+    const [first, second] = [own("first"), own("second")];
+    steps.push([room.add(sent(1, "bob")), room.add(first), room.add(second), room.add(sent(4, "bob"))], texts());
+    // Late, twice, and with a key that somebody else has used.
+    steps.push([room.add(sent(2, "carol")), room.add(sent(2, "carol")), room.add(sent(5, "carol", "k4"))], texts());
+    // The receipt says that it came before number 4; the other one is heard of by its key alone.
+    room.settle(first, { id: 3, at: 3, run: 1 });
+    steps.push([room.add({ ...sent(6, "ann", "second"), text: "second" })], texts());
+    // Another run of the server begins to count anew.
+    steps.push([room.add(sent(1, "bob", "new", 2))], texts());
+    for (let id = 10; id < 400; id += 1) room.add(sent(id, "bob", `b${id}`, 2));
+    return { steps, count: room.messages.length, last: room.messages.at(-1).id };
+  });
+  const [before, after] = [
+    ["bob1 sent", "carol2 sent"],
+    ["bob4 sent", "carol5 sent"],
+  ];
+  equal(seen.steps, [
+    [true, true, true, true],
+    ["bob1 sent", "bob4 sent", "first waiting", "second waiting"],
+    [true, false, true],
+    [...before, ...after, "first waiting", "second waiting"],
+    [false],
+    [...before, "first sent", ...after, "second sent"],
+    [true],
+    [...before, "first sent", ...after, "second sent", "bob1 sent"],
+  ]);
+  equal([seen.count, seen.last], [300, 399]);
 }

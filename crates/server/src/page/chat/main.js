@@ -107,7 +107,12 @@ class Chat {
   }
 
   #lineChanged() {
-    if (this.line?.phase !== "open") for (const conversation of this.conversations.values()) conversation.joined = false;
+    if (this.line?.phase !== "open") {
+      for (const conversation of this.conversations.values()) {
+        conversation.joined = false;
+        conversation.typing.clear();
+      }
+    }
     this.changed();
   }
 

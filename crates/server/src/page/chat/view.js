@@ -152,13 +152,13 @@ export class View {
     const { current, me } = this.chat;
     const isRoom = current?.kind === "room";
     const people = isRoom ? current.people : [];
-    byId("people").hidden = !isRoom;
     byId("show-people").hidden = !isRoom;
     setText(byId("show-people"), `${people.length} here`);
-    setText(byId("people-title"), isRoom ? `In ${current.name}` : "");
+    setText(byId("people-title"), isRoom ? `In ${current.name}` : current ? "In private" : "");
+    setText(byId("privacy"), current && !isRoom ? privacy(current.name) : "");
     const create = (name) => {
-      if (name === me.nickname) return make("li", {}, make("p", {}, `${name} (you)`));
-      const write = make("button", { className: "open", type: "button", title: `Write to ${name} in private` }, name);
+      if (name === me.nickname) return make("li", {}, make("p", {}, make("span", {}, `${name} (you)`)));
+      const write = make("button", { className: "open", type: "button" }, make("span", {}, name), make("small", {}, "write"));
       write.setAttribute("aria-label", `Write to ${name} in private`);
       write.addEventListener("click", () => {
         this.chat.talkTo(name);
@@ -222,7 +222,7 @@ export class View {
   #note() {
     const { current } = this.chat;
     if (!current) return "Join a room to talk.";
-    if (current.kind === "private") return `Only you and ${current.name} see what is written here. The server keeps nothing of it.`;
+    if (current.kind === "private") return privacy(current.name);
     return current.joined ? "Nothing has been said here yet." : "Waiting for the line.";
   }
 
@@ -284,8 +284,8 @@ export class View {
       this.#closePanels();
       byId(`show-${open.id}`).focus();
     });
-    document.querySelector(".talk").addEventListener("click", (event) => {
-      if (!event.target.closest(".toggle")) this.#closePanels();
+    byId("chat").addEventListener("click", (event) => {
+      if (!event.target.closest(".toggle, .panel")) this.#closePanels();
     });
   }
 
@@ -325,6 +325,8 @@ export class View {
 }
 
 const count = (number, one) => `${number} ${one}${number === 1 ? "" : "s"}`;
+
+const privacy = (name) => `Only you and ${name} see what is written here. The server keeps nothing of it.`;
 
 function typing(names) {
   if (names.length === 0) return "";
