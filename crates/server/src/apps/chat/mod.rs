@@ -3,7 +3,7 @@
 //!
 //! | the client sends | and gets | others hear |
 //! | --- | --- | --- |
-//! | auth `{nickname, key}` | `welcome {run, rooms}`, or a refusal with `code` | |
+//! | auth `{nickname, key}` | `welcome {run, id, rooms}`, or a refusal with `code` | |
 //! | `join(room)` | `room`, `members`, `history` | `joined {room, id, nickname}`, `room {name, members}` |
 //! | `leave(room)` | | `left {room, id}`, `room {name, members}` |
 //! | `rooms()` | `rooms` | |
@@ -18,7 +18,7 @@ mod state;
 #[cfg(test)]
 mod tests;
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -26,12 +26,12 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use trunkline::{
     Ack, AckError, Admission, Args, Data, EmitError, Extension, ExtractError, Io, Namespace, Refusal, Reply,
-    Socket, SocketId, State,
+    Socket, State,
 };
 
 use crate::bucket::Bucket;
 use rules::{Code, Refused};
-use state::{ChatState, Draft, Summary};
+use state::{ChatState, Draft, PersonId, Summary};
 
 /// Its namespace.
 pub(crate) const NAMESPACE: &str = "/chat";
@@ -49,6 +49,8 @@ const CONFIRMATION: Duration = Duration::from_secs(5);
 pub(crate) struct Chat {
     /// Tells this run of the server from others: numbers of messages begin anew in each.
     run: u64,
+    /// People who have been admitted in it.
+    admitted: AtomicU64,
     /// Held while something is told to a room, so that all hear it in the order in which it is remembered.
     state: Mutex<ChatState>,
 }
@@ -56,6 +58,7 @@ pub(crate) struct Chat {
 /// Whom a socket belongs to.
 #[derive(Debug)]
 struct Person {
+    id: PersonId,
     nickname: String,
     key: String,
     requests: Mutex<Bucket>,
@@ -87,7 +90,7 @@ struct PrivateMessage {
 
 impl Chat {
     pub(crate) fn new() -> Arc<Self> {
-        Arc::new(Self { run: now_ms(), state: Mutex::default() })
+        Arc::new(Self { run: now_ms(), admitted: AtomicU64::new(0), state: Mutex::default() })
     }
 
     /// Registers the handlers; the builder of `io` was given this as a state.
@@ -104,15 +107,21 @@ impl Chat {
             .on_disconnect(exit);
     }
 
+    /// An id that was never given before, also not in an earlier run: clients may still send to those.
+    fn new_id(&self) -> PersonId {
+        PersonId(format!("{}-{}", self.run, self.admitted.fetch_add(1, Ordering::Relaxed)))
+    }
+
     fn state(&self) -> MutexGuard<'_, ChatState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Person {
-    fn new(nickname: String, key: String) -> Arc<Self> {
+    fn new(id: PersonId, nickname: String, key: String) -> Arc<Self> {
         let now = Instant::now();
         Arc::new(Self {
+            id,
             nickname,
             key,
             requests: Mutex::new(Bucket::new(REQUESTS, now)),
@@ -139,7 +148,7 @@ async fn check(admission: Admission, State(chat): State<Arc<Chat>>) -> Result<()
         let entry = entry.ok_or_else(|| Refused::invalid("A nickname and a key are needed to enter."))?;
         let (nickname, key) = (rules::nickname(&entry.nickname)?, rules::key(entry.key)?);
         chat.state().may_enter(&nickname, &key)?;
-        admission.insert(Person::new(nickname, key));
+        admission.insert(Person::new(chat.new_id(), nickname, key));
         Ok(())
     };
     admit().map_err(|refused: Refused| {
@@ -149,13 +158,15 @@ async fn check(admission: Admission, State(chat): State<Arc<Chat>>) -> Result<()
 
 async fn enter(socket: Socket, State(chat): State<Arc<Chat>>, Extension(person): Extension<Arc<Person>>) {
     let mut state = chat.state();
-    match state.enter(&person.nickname, &person.key, socket.id()) {
+    match state.enter(&person.nickname, &person.key, &person.id) {
         Ok(before) => {
-            if let Some(before) = before.and_then(|id| socket.namespace().socket(&id)) {
+            if let Some(before) = before.and_then(|id| socket_of(&socket.namespace(), &id)) {
                 before.emit("replaced", ()).ok();
                 before.disconnect(false);
             }
-            socket.emit("welcome", json!({ "run": chat.run, "rooms": state.list(Instant::now()) })).ok();
+            socket.join(own_channel(&person.id));
+            let rooms = state.list(Instant::now());
+            socket.emit("welcome", json!({ "run": chat.run, "id": person.id, "rooms": rooms })).ok();
         }
         // Somebody else was faster, between the check and now.
         Err(refused) => {
@@ -167,8 +178,8 @@ async fn enter(socket: Socket, State(chat): State<Arc<Chat>>, Extension(person):
 
 async fn exit(socket: Socket, State(chat): State<Arc<Chat>>, Extension(person): Extension<Arc<Person>>) {
     let mut state = chat.state();
-    for room in state.exit(&person.nickname, socket.id(), Instant::now()) {
-        tell_left(&socket, &room);
+    for room in state.exit(&person.nickname, &person.id, Instant::now()) {
+        tell_left(&socket, &person, &room);
     }
 }
 
@@ -186,11 +197,11 @@ async fn join(
         person.within_rate()?;
         let room = rules::room(&given(room, "join(room)")?)?;
         let mut state = chat.state();
-        let is_new = state.join(&room, socket.id(), &person.nickname, Instant::now())?;
+        let is_new = state.join(&room, &person.id, &person.nickname, Instant::now())?;
         let members = state.members(&room);
         if is_new {
             socket.join(channel(&room));
-            let joined = json!({ "room": room, "id": socket.id(), "nickname": person.nickname });
+            let joined = json!({ "room": room, "id": person.id, "nickname": person.nickname });
             socket.to(channel(&room)).emit("joined", joined).ok();
             tell_room(&socket.namespace(), &Summary { name: room.clone(), members: members.len() });
         }
@@ -208,9 +219,9 @@ async fn leave(
         person.within_rate()?;
         let room = rules::room(&given(room, "leave(room)")?)?;
         let mut state = chat.state();
-        if let Some(left) = state.leave(&room, socket.id(), Instant::now()) {
+        if let Some(left) = state.leave(&room, &person.id, Instant::now()) {
             socket.leave(channel(&room));
-            tell_left(&socket, &left);
+            tell_left(&socket, &person, &left);
         }
         Ok(json!({ "room": room }))
     })
@@ -232,14 +243,14 @@ async fn typing(
     let Ok(Args((room, on))) = request else { return };
     // What is too much or wrong is not worth an answer.
     let (Ok(()), Ok(room)) = (person.within_rate(), rules::room(&room)) else { return };
-    if chat.state().is_member(&room, socket.id()) {
+    if chat.state().is_member(&room, &person.id) {
         let typing = json!({ "room": room, "from": person.nickname, "on": on });
         socket.to(channel(&room)).volatile().emit("typing", typing).ok();
     }
 }
 
-fn tell_left(socket: &Socket, room: &Summary) {
-    let left = json!({ "room": room.name, "id": socket.id() });
+fn tell_left(socket: &Socket, person: &Person, room: &Summary) {
+    let left = json!({ "room": room.name, "id": person.id });
     socket.namespace().to(channel(&room.name)).emit("left", left).ok();
     tell_room(&socket.namespace(), room);
 }
@@ -252,6 +263,15 @@ fn tell_room(namespace: &Namespace, room: &Summary) {
 /// The room of the library for a room of the chat: none of them is a socket's own.
 fn channel(room: &str) -> String {
     format!("room:{room}")
+}
+
+/// The room of the library in which somebody is alone.
+fn own_channel(id: &PersonId) -> String {
+    format!("person:{}", id.0)
+}
+
+fn socket_of(namespace: &Namespace, id: &PersonId) -> Option<Socket> {
+    namespace.to(own_channel(id)).sockets().pop()
 }
 
 // --- messages ------------------------------------------------------------------------------------------------------
@@ -267,7 +287,7 @@ async fn post(
         let Message { room, key, text } = given(request, "post({room, key, text})")?;
         let (room, key, text) = (rules::room(&room)?, rules::key(key)?, rules::text(&text)?);
         let mut state = chat.state();
-        let post = match state.draft(&room, socket.id(), key, text, now_ms())? {
+        let post = match state.draft(&room, &person.id, key, text, now_ms())? {
             Draft::Known(post) => post,
             Draft::New(post) => {
                 let mut heard = json!(post);
@@ -294,11 +314,10 @@ async fn private(
         take(&person.messages, MESSAGES)?;
         let PrivateMessage { to, key, text } = given(request, "private({to, key, text})")?;
         let (key, text) = (rules::key(key)?, rules::text(&text)?);
-        let other = socket.namespace().socket(&SocketId::from(&*to));
+        let other = socket_of(&socket.namespace(), &PersonId(to));
         let other = other.ok_or_else(|| Refused::new(Code::Gone, "This person is not here any more."))?;
         let waiting = Waiting::begin(&person)?;
-        let message =
-            json!({ "id": socket.id(), "from": person.nickname, "key": key, "text": text, "at": at });
+        let message = json!({ "id": person.id, "from": person.nickname, "key": key, "text": text, "at": at });
         Ok((other.timeout(CONFIRMATION).emit_with_ack::<Value>("private", message), waiting))
     })();
     match asked {

@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
-use trunkline::SocketId;
 
 use super::rules::{Code, Refused};
 
@@ -31,16 +30,22 @@ pub(crate) struct ChatState {
     last: u64,
 }
 
+/// What others call a socket by. Not the socket's id: that of a client of Engine.IO 3 lets one act in its place
+/// (SECURITY.md).
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[serde(transparent)]
+pub(crate) struct PersonId(pub(crate) String);
+
 /// Who has a nickname.
 #[derive(Debug)]
 struct Holder {
     key: String,
-    socket: SocketId,
+    id: PersonId,
 }
 
 #[derive(Debug, Default)]
 struct Room {
-    members: HashMap<SocketId, String>,
+    members: HashMap<PersonId, String>,
     posts: VecDeque<Post>,
     bytes: usize,
     /// Since when nobody is in it.
@@ -64,7 +69,7 @@ pub(crate) struct Post {
 /// Somebody in a room.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct Member {
-    pub(crate) id: SocketId,
+    pub(crate) id: PersonId,
     pub(crate) nickname: String,
 }
 
@@ -101,49 +106,49 @@ impl ChatState {
         }
     }
 
-    /// Gives the nickname to a socket; the one that the same person had before, if any. After a broken line that one may
+    /// Gives the nickname to somebody; the id that the same person had before, if any. After a broken line that one may
     /// look alive for as long as a heartbeat takes.
     pub(crate) fn enter(
         &mut self,
         nickname: &str,
         key: &str,
-        socket: &SocketId,
-    ) -> Result<Option<SocketId>, Refused> {
+        id: &PersonId,
+    ) -> Result<Option<PersonId>, Refused> {
         self.may_enter(nickname, key)?;
-        let holder = Holder { key: key.to_owned(), socket: socket.clone() };
-        Ok(self.people.insert(nickname.to_lowercase(), holder).map(|before| before.socket))
+        let holder = Holder { key: key.to_owned(), id: id.clone() };
+        Ok(self.people.insert(nickname.to_lowercase(), holder).map(|before| before.id))
     }
 
-    /// Forgets a socket; the rooms that it was in, as they are now.
-    pub(crate) fn exit(&mut self, nickname: &str, socket: &SocketId, now: Instant) -> Vec<Summary> {
+    /// Forgets somebody; the rooms that they were in, as they are now.
+    pub(crate) fn exit(&mut self, nickname: &str, id: &PersonId, now: Instant) -> Vec<Summary> {
         let nickname = nickname.to_lowercase();
-        if self.people.get(&nickname).is_some_and(|holder| holder.socket == *socket) {
+        if self.people.get(&nickname).is_some_and(|holder| holder.id == *id) {
             self.people.remove(&nickname);
         }
-        let rooms: Vec<_> = self.rooms_of(socket).map(str::to_owned).collect();
-        rooms.iter().filter_map(|room| self.leave(room, socket, now)).collect()
+        let rooms: Vec<_> = self.rooms_of(id).map(str::to_owned).collect();
+        rooms.iter().filter_map(|room| self.leave(room, id, now)).collect()
     }
 
-    fn rooms_of(&self, socket: &SocketId) -> impl Iterator<Item = &str> {
-        let is_in = |room: &Room| room.members.contains_key(socket);
+    fn rooms_of(&self, id: &PersonId) -> impl Iterator<Item = &str> {
+        let is_in = |room: &Room| room.members.contains_key(id);
         self.rooms.iter().filter(move |(_, room)| is_in(room)).map(|(name, _)| &**name)
     }
 
     // --- rooms -------------------------------------------------------------------------------------------------
 
-    /// Enters a room, which is made if there is none of this name. False if the socket was in it.
+    /// Enters a room, which is made if there is none of this name. False if they were in it.
     pub(crate) fn join(
         &mut self,
         room: &str,
-        socket: &SocketId,
+        id: &PersonId,
         nickname: &str,
         now: Instant,
     ) -> Result<bool, Refused> {
         self.sweep(now);
-        if self.is_member(room, socket) {
+        if self.is_member(room, id) {
             return Ok(false);
         }
-        if self.rooms_of(socket).count() >= MAX_ROOMS_EACH {
+        if self.rooms_of(id).count() >= MAX_ROOMS_EACH {
             let error = format!("You may be in {MAX_ROOMS_EACH} rooms: leave one first.");
             return Err(Refused::new(Code::Full, error));
         }
@@ -151,23 +156,23 @@ impl ChatState {
             return Err(Refused::new(Code::Full, format!("There are {MAX_ROOMS} rooms: join one of them.")));
         }
         let entered = self.rooms.entry(room.to_owned()).or_default();
-        entered.members.insert(socket.clone(), nickname.to_owned());
+        entered.members.insert(id.clone(), nickname.to_owned());
         entered.empty = None;
         Ok(true)
     }
 
-    /// Leaves a room; what is left of it, if the socket was in it.
-    pub(crate) fn leave(&mut self, room: &str, socket: &SocketId, now: Instant) -> Option<Summary> {
+    /// Leaves a room; what is left of it, if they were in it.
+    pub(crate) fn leave(&mut self, room: &str, id: &PersonId, now: Instant) -> Option<Summary> {
         let left = self.rooms.get_mut(room)?;
-        left.members.remove(socket)?;
+        left.members.remove(id)?;
         if left.members.is_empty() {
             left.empty = Some(now);
         }
         Some(Summary { name: room.to_owned(), members: left.members.len() })
     }
 
-    pub(crate) fn is_member(&self, room: &str, socket: &SocketId) -> bool {
-        self.rooms.get(room).is_some_and(|room| room.members.contains_key(socket))
+    pub(crate) fn is_member(&self, room: &str, id: &PersonId) -> bool {
+        self.rooms.get(room).is_some_and(|room| room.members.contains_key(id))
     }
 
     /// All rooms, by name; those that have been empty for too long are gone.
@@ -203,12 +208,12 @@ impl ChatState {
     pub(crate) fn draft(
         &self,
         room: &str,
-        socket: &SocketId,
+        id: &PersonId,
         key: String,
         text: String,
         at: u64,
     ) -> Result<Draft, Refused> {
-        let member = self.rooms.get(room).and_then(|r| Some((r, r.members.get(socket)?)));
+        let member = self.rooms.get(room).and_then(|r| Some((r, r.members.get(id)?)));
         let Some((found, from)) = member else {
             return Err(Refused::new(Code::Outside, format!("You are not in {room}.")));
         };
@@ -241,8 +246,8 @@ impl Post {
 mod tests {
     use super::*;
 
-    fn id(text: &str) -> SocketId {
-        SocketId::from(text)
+    fn id(text: &str) -> PersonId {
+        PersonId(text.to_owned())
     }
 
     fn say(chat: &mut ChatState, room: &str, socket: &str, key: &str, text: &str) -> Draft {

@@ -21,7 +21,7 @@ export class Conversation {
   messages = [];
   /** Messages since it was last looked at. */
   unread = 0;
-  /** In a room: socket id to nickname. */
+  /** In a room: id to nickname. */
   members = new Map();
   /** Nickname to the moment when "is typing" is over. */
   typing = new Map();

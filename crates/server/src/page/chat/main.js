@@ -340,10 +340,10 @@ class Chat {
     return this.line.ask("private", { to, ...message });
   }
 
-  /** The socket of somebody in one of our rooms, or of who has written to us. */
+  /** The id of somebody in one of our rooms, or of who has written to us. */
   #addressOf(nickname) {
-    for (const { kind, members } of this.conversations.values()) {
-      if (kind !== "room") continue;
+    for (const { joined, members } of this.conversations.values()) {
+      if (!joined) continue;
       for (const [id, name] of members) if (name === nickname) return id;
     }
     return this.addresses.get(nickname);
