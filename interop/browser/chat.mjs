@@ -386,6 +386,7 @@ async function secondWindowTakesOver(world) {
   await copy.connected();
   await ann.sees("#status", /^The chat goes on in another window\./);
   await copy.say("from here");
+  await copy.hears(["from here (sent)"]);
   await ann.click({ name: "Use this window" });
   await ann.connected();
   await ann.hears(["from here (sent)"]);

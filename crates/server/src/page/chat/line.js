@@ -27,7 +27,8 @@ export class Line {
 
   constructor({ io, path }, auth, { onChange, onRefused, handlers }) {
     this.onChange = onChange;
-    this.socket = io("/chat", { path: `${path}/`, auth, reconnectionDelay: 300, reconnectionDelayMax: 3_000 });
+    const options = { path: `${path}/`, auth, forceNew: true, reconnectionDelay: 300, reconnectionDelayMax: 3_000 };
+    this.socket = io("/chat", options);
     this.socket.on("connect", () => this.#connected());
     this.socket.on("disconnect", (reason) => this.#disconnected(reason));
     this.socket.on("connect_error", (error) => {

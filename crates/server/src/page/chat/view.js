@@ -24,6 +24,7 @@ export class View {
     setText(byId("entry-error"), error);
     this.show();
     byId("nickname").value = this.chat.me?.nickname ?? "";
+    byId("nickname").focus();
     byId("nickname").select();
   }
 
