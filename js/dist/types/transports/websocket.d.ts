@@ -1,0 +1,12 @@
+export class WebSocketTransport extends Transport {
+    /** @param {import("./transport.js").TransportOptions} opts */
+    static _available(opts: import("./transport.js").TransportOptions): boolean;
+    /** Whether a packet would leave without much waiting. */
+    get writable(): boolean;
+    open(): void;
+    /** @param {import("../packets.js").EnginePacket[]} packets */
+    send(packets: import("../packets.js").EnginePacket[]): Promise<void>;
+    close(): void;
+    #private;
+}
+import { Transport } from "./transport.js";
