@@ -38,9 +38,10 @@ struct Form {
 pub(crate) fn find(path: &str, requested: &str) -> Option<&'static File> {
     match requested.strip_prefix(path)?.strip_prefix('/')? {
         "socket.io.js" | "socket.io.min.js" => Some(&CLASSIC),
-        "socket.io.js.map" | "socket.io.min.js.map" => Some(&CLASSIC_MAP),
         "socket.io.esm.min.js" => Some(&MODULE),
-        "socket.io.esm.min.js.map" => Some(&MODULE_MAP),
+        // The last names are those that the scripts themselves give.
+        "socket.io.js.map" | "socket.io.min.js.map" | "trunkline.min.js.map" => Some(&CLASSIC_MAP),
+        "socket.io.esm.min.js.map" | "trunkline.esm.min.js.map" => Some(&MODULE_MAP),
         _ => None,
     }
 }
@@ -124,10 +125,10 @@ fn is_known(headers: &HeaderMap, etag: &HeaderValue) -> bool {
         .any(|tag| tag == "*" || tag.strip_prefix("W/").unwrap_or(tag).as_bytes() == etag.as_bytes())
 }
 
-static CLASSIC: File = File::new(include_bytes!("../client/socket.io.min.js"), SCRIPT);
-static CLASSIC_MAP: File = File::new(include_bytes!("../client/socket.io.min.js.map"), MAP);
-static MODULE: File = File::new(include_bytes!("../client/socket.io.esm.min.js"), SCRIPT);
-static MODULE_MAP: File = File::new(include_bytes!("../client/socket.io.esm.min.js.map"), MAP);
+static CLASSIC: File = File::new(include_bytes!("../client/trunkline.min.js"), SCRIPT);
+static CLASSIC_MAP: File = File::new(include_bytes!("../client/trunkline.min.js.map"), MAP);
+static MODULE: File = File::new(include_bytes!("../client/trunkline.esm.min.js"), SCRIPT);
+static MODULE_MAP: File = File::new(include_bytes!("../client/trunkline.esm.min.js.map"), MAP);
 
 const SCRIPT: &str = "text/javascript; charset=utf-8";
 const MAP: &str = "application/json";
