@@ -1,57 +1,51 @@
 // What is kept of events while there is no connection: policy, bounds, and what happens to the rest.
 
-/**
- * One packet that waits, encoded already, so that its size is known.
- * @typedef {{ packet: import("./parser.js").Packet, frames: any[] }} Entry
- */
-
-/** @typedef {"full" | "age" | "none"} DropReason */
+/** @typedef {import("./parser.js").Packet} Packet */
 
 /** The queue of one socket; `drop` hears of every packet that is given up. */
 export class OfflineBuffer {
-  /** @type {{ entry: Entry, size: number, since: number }[]} */
+  /** Encoded already, so that the size is known. @type {{ packet: Packet, frames: any[], size: number, since: number }[]} */
   #items = [];
   #bytes = 0;
 
   /**
    * @param {import("./types.js").SocketOptions["offlineBuffer"]} options
-   * @param {(packet: import("./parser.js").Packet, why: DropReason) => void} drop
+   * @param {(packet: Packet, why: "full" | "age") => void} drop
    */
   constructor(options, drop) {
-    const settings = typeof options === "string" ? { policy: options } : options;
-    this._policy = settings?.policy ?? "all";
-    this._maxCount = settings?.maxCount ?? 10_000;
-    this._maxBytes = settings?.maxBytes ?? 16 * 1024 * 1024;
-    this._maxAge = settings?.maxAge ?? Infinity;
+    const settings = typeof options === "object" ? options : { policy: options };
+    const { policy, maxCount = 10_000, maxBytes = 16 << 20, maxAge = Infinity } = settings;
+    this._keepsLast = policy === "last";
+    this._maxCount = policy === "none" ? 0 : maxCount;
+    this._maxBytes = maxBytes;
+    this._maxAge = maxAge;
     this._drop = drop;
   }
 
-  /** @param {Entry} entry */
-  push(entry) {
-    const size = sizeOf(entry.frames);
+  /**
+   * @param {Packet} packet
+   * @param {any[]} frames
+   */
+  _push(packet, frames) {
+    // Text counts by its UTF-16 length, which needs no encoding: a bound, not a measure.
+    const size = frames.reduce((sum, frame) => sum + (frame.length ?? frame.byteLength ?? frame.size), 0);
     this.#expire();
-    const keepsLast = this._policy === "last" && size <= this._maxBytes && this._maxCount > 0;
-    while (keepsLast && this.#items.length && !this.#fits(size)) this._drop(this.#shift(), "full");
-    if (this._policy === "none") this._drop(entry.packet, "none");
-    else if (!this.#fits(size)) this._drop(entry.packet, "full");
-    else {
-      this.#items.push({ entry, size, since: Date.now() });
-      this.#bytes += size;
-    }
+    this.#items.push({ packet, frames, size, since: Date.now() });
+    this.#bytes += size;
+    const fromFront = this._keepsLast && size <= this._maxBytes;
+    while (this.#items.length > this._maxCount || this.#bytes > this._maxBytes) this.#shorten("full", fromFront);
   }
 
   /** Empties the buffer and returns what was in it, oldest first. */
   _take() {
     this.#expire();
-    const entries = this.#items.map(({ entry }) => entry);
-    this.#items = [];
     this.#bytes = 0;
-    return entries;
+    return this.#items.splice(0);
   }
 
   /** The packets that wait. */
   _packets() {
-    return this.#items.map(({ entry }) => entry.packet);
+    return this.#items.map(({ packet }) => packet);
   }
 
   /**
@@ -59,7 +53,7 @@ export class OfflineBuffer {
    * @param {number} id
    */
   _has(id) {
-    return this.#items.some(({ entry }) => entry.packet.id === id);
+    return this.#items.some(({ packet }) => packet.id === id);
   }
 
   /**
@@ -67,34 +61,21 @@ export class OfflineBuffer {
    * @param {number} id
    */
   _remove(id) {
-    this.#items = this.#items.filter(({ entry, size }) => {
-      const stays = entry.packet.id !== id;
-      if (!stays) this.#bytes -= size;
-      return stays;
-    });
-  }
-
-  /** @param {number} size */
-  #fits(size) {
-    return this.#items.length < this._maxCount && this.#bytes + size <= this._maxBytes;
-  }
-
-  #shift() {
-    const { entry, size } = /** @type {any} */ (this.#items.shift());
-    this.#bytes -= size;
-    return entry.packet;
+    const at = this.#items.findIndex(({ packet }) => packet.id === id);
+    if (at >= 0) this.#bytes -= this.#items.splice(at, 1)[0].size;
   }
 
   #expire() {
-    const oldest = Date.now() - this._maxAge;
-    while (this.#items.length && this.#items[0].since < oldest) this._drop(this.#shift(), "age");
+    while (this.#items[0]?.since < Date.now() - this._maxAge) this.#shorten("age", true);
   }
-}
 
-/**
- * Text counts by its UTF-16 length, which needs no encoding: a bound, not a measure.
- * @param {any[]} frames
- */
-function sizeOf(frames) {
-  return frames.reduce((sum, frame) => sum + (frame.length ?? frame.byteLength ?? frame.size), 0);
+  /**
+   * @param {"full" | "age"} why
+   * @param {boolean} fromFront
+   */
+  #shorten(why, fromFront) {
+    const [{ packet, size }] = this.#items.splice(fromFront ? 0 : -1, 1);
+    this.#bytes -= size;
+    this._drop(packet, why);
+  }
 }

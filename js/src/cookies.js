@@ -5,12 +5,10 @@ export class CookieJar {
   #cookies = new Map();
 
   /** @param {Response} response */
-  keep(response) {
+  _keep(response) {
     for (const line of response.headers.getSetCookie?.() ?? []) {
       const [, name, value] = /^\s*([^=;]+)=([^;]*)/.exec(line) ?? [];
-      if (!name) continue;
-      if (/;\s*max-age=0*(;|$)/i.test(line)) this.#cookies.delete(name);
-      else this.#cookies.set(name, value);
+      if (name) this.#cookies.set(name, value);
     }
   }
 
@@ -18,7 +16,7 @@ export class CookieJar {
    * What to add to the headers of a request.
    * @returns {Record<string, string>}
    */
-  headers() {
+  _headers() {
     const cookie = [...this.#cookies].map((pair) => pair.join("=")).join("; ");
     return cookie ? { cookie } : {};
   }

@@ -8,7 +8,7 @@
  * @template {EventsMap} [Reserved={}]
  */
 export class Emitter {
-  /** @type {Map<PropertyKey, any[]>} */
+  /** The lists are replaced, never changed: an event goes to those who listen when it begins. @type {Map<PropertyKey, any[]>} */
   #listeners = new Map();
 
   /**
@@ -19,10 +19,18 @@ export class Emitter {
    * @returns {this}
    */
   on(event, listener) {
-    const list = this.#listeners.get(event);
-    if (list) list.push(listener);
-    else this.#listeners.set(event, [listener]);
+    this.#listeners.set(event, [...this.listeners(event), listener]);
     return this;
+  }
+
+  /**
+   * As `on`, but before the listeners that are there.
+   * @internal
+   * @param {PropertyKey} event
+   * @param {any} listener
+   */
+  _prepend(event, listener) {
+    this.#listeners.set(event, [listener, ...this.listeners(event)]);
   }
 
   /**
@@ -51,13 +59,11 @@ export class Emitter {
    */
   off(event, listener) {
     if (event === undefined) this.#listeners.clear();
-    else if (!listener) this.#listeners.delete(event);
     else {
       const list = this.listeners(event);
-      const at = list.findIndex((/** @type {any} */ known) => known === listener || known.listener === listener);
+      const at = list.findIndex((known) => known === listener || known.listener === listener);
       if (at >= 0) list.splice(at, 1);
-      if (list.length) this.#listeners.set(event, list);
-      else this.#listeners.delete(event);
+      this.#listeners.set(event, listener ? list : []);
     }
     return this;
   }
@@ -68,12 +74,12 @@ export class Emitter {
    * @returns {any[]}
    */
   listeners(event) {
-    return [...(this.#listeners.get(event) ?? [])];
+    return this.#listeners.get(event)?.slice() ?? [];
   }
 
   /** @param {PropertyKey} event */
   hasListeners(event) {
-    return this.#listeners.has(event);
+    return this.listeners(event).length > 0;
   }
 
   /**
@@ -83,7 +89,7 @@ export class Emitter {
    * @param {any[]} args
    */
   _emit(event, ...args) {
-    for (const listener of this.listeners(event)) listener.apply(this, args);
+    for (const listener of this.#listeners.get(event) ?? []) listener.apply(this, args);
   }
 }
 
@@ -91,3 +97,14 @@ export class Emitter {
 const { prototype } = /** @type {any} */ (Emitter);
 prototype.addEventListener = prototype.on;
 prototype.removeListener = prototype.removeEventListener = prototype.removeAllListeners = prototype.off;
+
+/**
+ * Listens until the returned function is called.
+ * @param {any} emitter
+ * @param {string} event
+ * @param {(...args: any[]) => void} listener
+ */
+export function subscribe(emitter, event, listener) {
+  emitter.on(event, listener);
+  return () => emitter.off(event, listener);
+}

@@ -3,20 +3,17 @@ import { CookieJar } from "./cookies.js";
 import { Emitter } from "./emitter.js";
 import { Heartbeat } from "./heartbeat.js";
 import { sizeInPayload } from "./packets.js";
-import { isNode } from "./platform.js";
+import { isNode, later } from "./platform.js";
 import { Polling } from "./transports/polling.js";
 import { WebSocketTransport } from "./transports/websocket.js";
 
 /** @typedef {import("./packets.js").EnginePacket} EnginePacket */
 
-/** @type {Record<string, any>} */
-const TRANSPORTS = { polling: Polling, websocket: WebSocketTransport };
-
 /** Whether the last connection got as far as WebSocket, for `rememberUpgrade`. */
 let webSocketWorked = false;
 
 /**
- * Events: `open`, `handshake`, `packet`, `packetCreate`, `data`, `message`, `ping`, `pong`, `heartbeat`, `flush`, `drain`,
+ * Events: `open`, `handshake`, `packet`, `packetCreate`, `data`, `message`, `ping`, `pong`, `drain`,
  * `upgrading`, `upgrade`, `upgradeError`, `error`, `close`.
  * @extends {Emitter<import("./types.js").EngineEvents>}
  */
@@ -33,8 +30,6 @@ export class Engine extends Emitter {
   /** How many packets of `writeBuffer` the transport is sending. */
   #sending = 0;
   #beat = new Heartbeat(() => this.#end("ping timeout"));
-  /** @type {(() => void)[]} */
-  #cleanups = [];
 
   /**
    * Opens at once; whatever happens is reported later than the constructor's end.
@@ -45,11 +40,11 @@ export class Engine extends Emitter {
     super();
     const path = (opts.path ?? "/engine.io").replace(/\/$/, "") + (opts.addTrailingSlash === false ? "" : "/");
     /** @type {any} */
-    this.opts = { ...opts, path, address };
+    this.opts = { WebSocket: globalThis.WebSocket, ...opts, path, address };
     if (isNode && opts.withCredentials) this.opts.cookies = new CookieJar();
     /** Those that are known and possible here, in the order of preference. @type {string[]} */
-    this.transports = (opts.transports ?? Object.keys(TRANSPORTS)).filter(
-      (name) => Object.hasOwn(TRANSPORTS, name) && TRANSPORTS[name]._available(this.opts),
+    this.transports = (opts.transports ?? ["polling", "websocket"]).filter(
+      (name) => name === "polling" || (name === "websocket" && this.opts.WebSocket),
     );
     this.#listenToPage();
     this.#open();
@@ -65,7 +60,8 @@ export class Engine extends Emitter {
 
   /** @param {string} name */
   #create(name) {
-    return new TRANSPORTS[name]({ ...this.opts, ...this.opts.transportOptions?.[name] }, this.id);
+    const Transport = name === "polling" ? Polling : WebSocketTransport;
+    return new Transport({ ...this.opts, ...this.opts.transportOptions?.[name] }, this.id);
   }
 
   /** @param {any} transport */
@@ -84,7 +80,6 @@ export class Engine extends Emitter {
     if (this.readyState === "closed") return;
     const { type, data } = packet;
     this._emit("packet", packet);
-    this._emit("heartbeat");
     if (type === "open") this.#onHandshake(data);
     else if (type === "ping") {
       this.#sendPacket("pong", data);
@@ -99,23 +94,17 @@ export class Engine extends Emitter {
 
   /** @param {string} json */
   #onHandshake(json) {
-    let handshake;
-    try {
-      handshake = JSON.parse(json);
-    } catch {}
-    const { sid, upgrades, pingInterval, pingTimeout, maxPayload } = handshake ?? {};
-    if (this.id || typeof sid !== "string" || !(pingInterval >= 0) || !(pingTimeout >= 0)) {
-      return this.#fail(new Error("server error"));
-    }
+    const handshake = parseHandshake(json);
+    if (!handshake || this.readyState !== "opening") return this.#fail(new Error("server error"));
+    const { sid, upgrades, pingInterval, pingTimeout, maxPayload } = handshake;
     this.id = this.transport._sid = sid;
     this.pingInterval = pingInterval;
     this.pingTimeout = pingTimeout;
     this.maxPayload = maxPayload;
-    this.upgrades = Array.isArray(upgrades) ? upgrades : [];
-    this._emit("handshake", handshake);
+    this.upgrades = upgrades;
     this.#heard();
-    if (this.readyState !== "opening") return;
     this.readyState = "open";
+    this._emit("handshake", handshake);
     webSocketWorked = this.transport.name === "websocket";
     this._emit("open");
     this.#flush();
@@ -125,8 +114,7 @@ export class Engine extends Emitter {
 
   #heard() {
     const { pingInterval = 0, pingTimeout = 0 } = this;
-    // The longest time of a timer; a longer one would run at once.
-    this.#beat._heard(Math.min(pingInterval + pingTimeout, 2 ** 31 - 1), isNode && this.opts.autoUnref);
+    this.#beat._heard(pingInterval + pingTimeout, this.opts.autoUnref);
   }
 
   /**
@@ -143,7 +131,7 @@ export class Engine extends Emitter {
     const old = this.transport;
     const next = this.#create("websocket");
     const stop = () => {
-      clearTimeout(timer);
+      cancel();
       this.off("close", giveUp);
       next.off();
     };
@@ -156,11 +144,10 @@ export class Engine extends Emitter {
       this._emit("upgradeError", Object.assign(new Error("probe error"), details));
       this.#flush();
     };
-    const timer = setTimeout(giveUp, this.opts.upgradeTimeout ?? 10_000, "timeout");
-    if (isNode && this.opts.autoUnref) /** @type {any} */ (timer).unref();
+    const cancel = later(this.opts.upgradeTimeout ?? 10_000, () => giveUp("timeout"), this.opts.autoUnref);
     next.once("open", () => next.send([{ type: "ping", data: "probe" }]));
     next.once("packet", (/** @type {EnginePacket} */ { type, data }) => {
-      if (type !== "pong" || data !== "probe") return giveUp("an answer that is none");
+      if (type !== "pong" || data !== "probe") return giveUp("no answer");
       this.upgrading = true;
       this._emit("upgrading", next);
       // A listener may have closed the session, which gave this attempt up.
@@ -193,14 +180,6 @@ export class Engine extends Emitter {
   }
 
   /**
-   * @param {any} data
-   * @param {any} [options]
-   */
-  send(data, options) {
-    return this.write(data, options);
-  }
-
-  /**
    * @param {import("./packets.js").EnginePacketType} type
    * @param {any} data
    * @param {any} [options]
@@ -220,7 +199,6 @@ export class Engine extends Emitter {
     const packets = this.#writable();
     this.#sending = packets.length;
     transport.send(packets);
-    this._emit("flush");
   }
 
   /** As many packets as the server takes in one body, at least one. */
@@ -279,7 +257,6 @@ export class Engine extends Emitter {
     this.#beat._stop();
     this.transport?.off();
     this.transport?.close();
-    for (const cleanup of this.#cleanups) cleanup();
     this.id = null;
     this._emit("close", reason, details);
     this.writeBuffer = [];
@@ -289,14 +266,22 @@ export class Engine extends Emitter {
   /** A page that goes offline need not wait for a heartbeat; one on the same machine does not need the network. */
   #listenToPage() {
     const { addEventListener, removeEventListener } = globalThis;
-    if (!addEventListener) return;
-    const listen = (/** @type {string} */ event, /** @type {() => void} */ listener) => {
-      addEventListener(event, listener);
-      this.#cleanups.push(() => removeEventListener(event, listener));
-    };
-    if (this.opts.address.hostname !== "localhost") {
-      listen("offline", () => this.#end("transport close", { description: "network connection lost" }));
-    }
-    if (this.opts.closeOnBeforeunload) listen("beforeunload", () => this.transport?.close());
+    if (!addEventListener || this.opts.address.hostname === "localhost") return;
+    const offline = () => this.#end("transport close", { description: "network connection lost" });
+    addEventListener("offline", offline);
+    this.once("close", () => removeEventListener("offline", offline));
   }
+}
+
+/**
+ * @param {string} json
+ * @returns {any} undefined if it is none
+ */
+function parseHandshake(json) {
+  try {
+    const handshake = JSON.parse(json);
+    const { sid, upgrades, pingInterval, pingTimeout } = handshake;
+    const isValid = typeof sid === "string" && Array.isArray(upgrades) && pingInterval >= 0 && pingTimeout >= 0;
+    return isValid ? handshake : undefined;
+  } catch {}
 }

@@ -1,9 +1,9 @@
 // Whether the server is still heard: it pings, and a silence that is too long ends the connection.
+import { later } from "./platform.js";
 
 /** The clock of one connection; `lost` is called once. */
 export class Heartbeat {
-  /** @type {any} */
-  #timer;
+  #cancel = () => {};
   #deadline = 0;
 
   /** @param {() => void} lost */
@@ -17,10 +17,9 @@ export class Heartbeat {
    * @param {boolean} [unref] whether Node.js may end while this timer runs
    */
   _heard(ms, unref) {
-    clearTimeout(this.#timer);
+    this.#cancel();
     this.#deadline = Date.now() + ms;
-    this.#timer = setTimeout(() => this.#end(), ms);
-    if (unref) this.#timer.unref();
+    this.#cancel = later(ms, () => this.#end(), unref);
   }
 
   /**
@@ -35,7 +34,7 @@ export class Heartbeat {
   }
 
   _stop() {
-    clearTimeout(this.#timer);
+    this.#cancel();
     this.#deadline = 0;
   }
 

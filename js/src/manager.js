@@ -1,9 +1,9 @@
 // One connection for many namespaces: opening, losing and finding it again.
 import { Backoff } from "./backoff.js";
-import { Emitter } from "./emitter.js";
+import { Emitter, subscribe } from "./emitter.js";
 import { Engine } from "./engine.js";
 import { Decoder, Encoder } from "./parser.js";
-import { isNode } from "./platform.js";
+import { later } from "./platform.js";
 import { Socket } from "./socket.js";
 import { parseUrl } from "./url.js";
 
@@ -31,6 +31,8 @@ export class Manager extends Emitter {
   /** @type {any} */
   #encoder;
   /** @type {any} */
+  #parser;
+  /** @type {any} */
   #decoder;
   #address;
   /** What the methods of these names read and change. @type {any} */
@@ -56,8 +58,8 @@ export class Manager extends Emitter {
     this.opts = { ...opts, path: opts?.path ?? "/socket.io" };
     this.uri = this.#address.id;
     for (const name of Object.keys(this.#settings)) this.#setting(name, this.opts[name]);
-    this._parser = this.opts.parser ?? { Encoder, Decoder };
-    this.#encoder = new this._parser.Encoder();
+    this.#parser = this.opts.parser ?? { Encoder, Decoder };
+    this.#encoder = new this.#parser.Encoder();
     /** Whether sockets connect when they are made. @internal */
     this._autoConnect = this.opts.autoConnect !== false;
     if (this._autoConnect) this.open();
@@ -103,7 +105,7 @@ export class Manager extends Emitter {
   #onOpen() {
     this.#cleanup();
     this._readyState = "open";
-    this.#decoder = new this._parser.Decoder();
+    this.#decoder = new this.#parser.Decoder();
     const { engine } = this;
     this.#listen(engine, "ping", () => this._emit("ping"));
     this.#listen(engine, "data", (data) => this.#onData(data));
@@ -268,8 +270,7 @@ export class Manager extends Emitter {
    * @param {(...args: any[]) => void} listener
    */
   #listen(emitter, event, listener) {
-    emitter.on(event, listener);
-    this.#cleanups.push(() => emitter.off(event, listener));
+    this.#cleanups.push(subscribe(emitter, event, listener));
   }
 
   /**
@@ -277,10 +278,7 @@ export class Manager extends Emitter {
    * @param {() => void} run
    */
   #after(ms, run) {
-    /** @type {any} */
-    const timer = setTimeout(run, ms);
-    if (isNode && this.opts.autoUnref) timer.unref();
-    this.#cleanups.push(() => clearTimeout(timer));
+    this.#cleanups.push(later(ms, run, this.opts.autoUnref));
   }
 
   #cleanup() {

@@ -47,7 +47,7 @@ export function decodePacket(encoded) {
     const bytes = Uint8Array.from(atob(encoded.slice(1)), (char) => char.charCodeAt(0));
     return { type: "message", data: toBinary(bytes.buffer) };
   }
-  const type = /^\d/.test(encoded) && TYPES[Number(encoded[0])];
+  const type = TYPES[/** @type {any} */ (encoded[0])];
   if (!type) throw new Error("parser error");
   return { type, data: encoded.slice(1) };
 }

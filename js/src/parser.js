@@ -30,34 +30,28 @@ const MAX_DEPTH = 128;
 /** What makes an EVENT or ACK its binary kind. */
 const BINARY = BINARY_EVENT - EVENT;
 
+/** Attachments that one packet may have. */
+const MAX_ATTACHMENTS = 10;
+
 /** Makes packets into frames: a text and its attachments. */
 export class Encoder {
-  /** @param {(key: string, value: any) => any} [replacer] as for JSON.stringify */
-  constructor(replacer) {
-    this.replacer = replacer;
-  }
-
   /**
    * @param {Packet} packet
    * @returns {any[]}
    */
   encode({ type, nsp, data, id }) {
-    const { replacer } = this;
     /** @type {any[]} */
     const attachments = [];
     /** @this {any} */
     function extract(/** @type {string} */ key, /** @type {any} */ value) {
       // `value` has been through toJSON already, which a Buffer has: what is meant is in the holder.
-      const original = isBinary(this[key]) ? this[key] : value;
-      if (isBinary(original)) {
-        attachments.push(original);
-        return { _placeholder: true, num: attachments.length - 1 };
-      }
-      return replacer ? replacer.call(this, key, value) : value;
+      const original = this[key];
+      const binary = isBinary(original) ? original : value;
+      if (!isBinary(binary)) return value;
+      return { _placeholder: true, num: attachments.push(binary) - 1 };
     }
-    const json = data === undefined ? "" : JSON.stringify(data, extract);
-    const isBinaryPacket = attachments.length > 0 && (type === EVENT || type === ACK);
-    const head = isBinaryPacket ? `${type + BINARY}${attachments.length}-` : type;
+    const json = JSON.stringify(data, type === EVENT || type === ACK ? extract : undefined) ?? "";
+    const head = attachments.length ? `${type + BINARY}${attachments.length}-` : type;
     return [`${head}${nsp === "/" ? "" : `${nsp},`}${id ?? ""}${json}`, ...attachments];
   }
 }
@@ -67,53 +61,43 @@ export class Encoder {
  * decoder must not be used after that.
  */
 export class Decoder extends Emitter {
-  /** @type {{ packet: Packet, missing: number, attachments: any[] } | undefined} */
-  #pending;
-
-  /** @param {{ reviver?: (key: string, value: any) => any, maxAttachments?: number } | ((key: string, value: any) => any)} [options] */
-  constructor(options) {
-    super();
-    const settings = typeof options === "function" ? { reviver: options } : options;
-    this.reviver = settings?.reviver;
-    this.maxAttachments = settings?.maxAttachments ?? 10;
-  }
+  /** A packet whose attachments are awaited. @type {Packet | undefined} */
+  #packet;
+  #missing = 0;
+  /** @type {any[]} */
+  #attachments = [];
 
   /** @param {any} frame a text, or an attachment of the text before */
   add(frame) {
-    const pending = this.#pending;
-    if (typeof frame === "string") {
-      if (pending) throw new Error("got plaintext data when reconstructing a packet");
-      this.#text(frame);
-    } else {
-      if (!pending) throw new Error("got binary data when not reconstructing a packet");
-      pending.attachments.push(frame);
-      if (pending.attachments.length === pending.missing) this.#complete(pending.packet, pending.attachments);
-    }
+    const packet = this.#packet;
+    const isText = typeof frame === "string";
+    check(isText === !packet, "text and attachments out of order");
+    if (!packet) this.#text(frame);
+    else if (this.#attachments.push(frame) === this.#missing) this.#complete(packet, this.#attachments);
   }
 
   destroy() {
-    this.#pending = undefined;
+    this.#packet = undefined;
   }
 
   /** @param {string} text */
   #text(text) {
     const match = /^([0-6])(?:(\d+)-)?(?:(\/[^,]*)(?:,|$))?(\d+)?/.exec(text);
-    if (!match) throw new Error("unknown packet type");
-    const [{ length }, digit, count, nsp = "/", digits] = match;
-    const type = Number(digit);
-    const isBinaryPacket = type >= BINARY_EVENT;
-    if (isBinaryPacket !== (count !== undefined)) throw new Error("illegal attachments");
-    if (Number(count) > this.maxAttachments) throw new Error("too many attachments");
-    const id = digits === undefined ? undefined : Number(digits);
-    if (id !== undefined && !Number.isSafeInteger(id)) throw new Error("illegal id");
-    const json = text.slice(length);
-    const data = json ? JSON.parse(json, this.reviver) : undefined;
+    check(match, "unknown packet type");
+    const [head, digit, count, nsp = "/", digits] = /** @type {RegExpExecArray} */ (match);
+    const missing = Number(count ?? 0);
+    const isBinaryPacket = +digit >= BINARY_EVENT;
+    check(isBinaryPacket === !!count && missing <= MAX_ATTACHMENTS, "illegal attachments");
+    const json = text.slice(head.length);
     /** @type {Packet} */
-    const packet = { type: isBinaryPacket ? type - BINARY : type, nsp, data };
-    if (id !== undefined) packet.id = id;
-    if (!isValid(packet)) throw new Error("invalid payload");
-    if (Number(count) > 0) this.#pending = { packet, missing: Number(count), attachments: [] };
-    else this.#complete(packet, isBinaryPacket ? [] : undefined);
+    const packet = { type: +digit - (isBinaryPacket ? BINARY : 0), nsp, data: json ? JSON.parse(json) : undefined };
+    if (digits) packet.id = Number(digits);
+    check(isValid(packet), "invalid payload");
+    if (missing) {
+      this.#packet = packet;
+      this.#missing = missing;
+      this.#attachments = [];
+    } else this.#complete(packet, isBinaryPacket ? [] : undefined);
   }
 
   /**
@@ -121,33 +105,31 @@ export class Decoder extends Emitter {
    * @param {any[] | undefined} attachments undefined: placeholders mean nothing
    */
   #complete(packet, attachments) {
-    this.#pending = undefined;
+    this.#packet = undefined;
     packet.data = restore(packet.data, attachments, MAX_DEPTH);
     this._emit("decoded", packet);
   }
 }
 
-/** @param {Packet} packet */
-function isValid({ type, data, id }) {
-  switch (type) {
-    case CONNECT:
-      return data === undefined || isObject(data);
-    case DISCONNECT:
-      return data === undefined;
-    case CONNECT_ERROR:
-      return typeof data === "string" || isObject(data);
-    case EVENT:
-      return (
-        Array.isArray(data) &&
-        (typeof data[0] === "number" || (typeof data[0] === "string" && !RESERVED.has(data[0])))
-      );
-    default:
-      return Array.isArray(data) && id !== undefined;
-  }
+/**
+ * @param {any} holds
+ * @param {string} rule what is broken otherwise
+ */
+function check(holds, rule) {
+  if (!holds) throw new Error(rule);
 }
 
-/** @param {any} value */
-const isObject = (value) => value !== null && typeof value === "object" && !Array.isArray(value);
+/** @param {Packet} packet */
+function isValid({ type, data, id }) {
+  const isArray = Array.isArray(data);
+  const isObject = data && typeof data === "object" && !isArray;
+  if (type === CONNECT) return data === undefined || isObject;
+  if (type === DISCONNECT) return data === undefined;
+  if (type === CONNECT_ERROR) return typeof data === "string" || isObject;
+  if (type === ACK) return isArray && Number.isSafeInteger(id);
+  const isName = isArray && /^(string|number)$/.test(typeof data[0]) && !RESERVED.has(data[0]);
+  return isName && (id === undefined || Number.isSafeInteger(id));
+}
 
 /**
  * Puts attachments where their placeholders are; throws at a wrong placeholder or too deep a value.
@@ -158,10 +140,10 @@ const isObject = (value) => value !== null && typeof value === "object" && !Arra
  */
 function restore(value, attachments, depth) {
   if (value === null || typeof value !== "object") return value;
-  if (depth === 0) throw new Error("too deep a value");
+  check(depth, "too deep a value");
   if (attachments && value._placeholder === true) {
     const { num } = value;
-    if (!Number.isInteger(num) || num < 0 || num >= attachments.length) throw new Error("illegal attachments");
+    check(Number.isInteger(num) && num >= 0 && num < attachments.length, "illegal attachments");
     return attachments[num];
   }
   // Own keys only; an own "__proto__" that JSON.parse made is written as such and changes no prototype.

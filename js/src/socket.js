@@ -1,6 +1,6 @@
 // One namespace: events out and in, acknowledgements, what waits while there is no connection, recovery.
 import { OfflineBuffer } from "./buffer.js";
-import { Emitter } from "./emitter.js";
+import { Emitter, subscribe } from "./emitter.js";
 import { ACK, CONNECT, CONNECT_ERROR, DISCONNECT, EVENT, RESERVED } from "./parser.js";
 import { RetryQueue } from "./retry.js";
 
@@ -36,10 +36,10 @@ export class Socket extends Emitter {
   #pid;
   /** @type {string | undefined} */
   #offset;
-  /** @type {AnyListener[]} */
-  #anyListeners = [];
-  /** @type {AnyListener[]} */
-  #anyOutgoing = [];
+  /** The listeners of every event, under an empty name. @type {Emitter<any, any>} */
+  #any = new Emitter();
+  /** @type {Emitter<any, any>} */
+  #anyOutgoing = new Emitter();
   #buffer;
   #retry;
 
@@ -79,7 +79,7 @@ export class Socket extends Emitter {
 
   set sendBuffer(packets) {
     this.#buffer._take();
-    for (const packet of packets) this.#keep(packet, this.io._encode(packet));
+    for (const packet of packets) this.#buffer._push(packet, this.io._encode(packet));
   }
 
   connect() {
@@ -88,18 +88,12 @@ export class Socket extends Emitter {
       return this;
     }
     const { io } = this;
-    const listeners = /** @type {const} */ ([
-      ["open", () => this.#onOpen()],
-      ["packet", (/** @type {Packet} */ packet) => this.#onPacket(packet)],
-      ["error", (/** @type {any} */ error) => this.connected || this._emit("connect_error", error)],
-      ["close", (/** @type {string} */ reason, /** @type {any} */ details) => this.#onClose(reason, details)],
-    ]);
-    for (const [event, listener] of listeners) io.on(event, /** @type {any} */ (listener));
-    this.#subscriptions = listeners.map(
-      ([event, listener]) =>
-        () =>
-          io.off(event, /** @type {any} */ (listener)),
-    );
+    this.#subscriptions = [
+      subscribe(io, "open", () => this.#onOpen()),
+      subscribe(io, "packet", (packet) => this.#onPacket(packet)),
+      subscribe(io, "error", (error) => this.connected || this._emit("connect_error", error)),
+      subscribe(io, "close", (reason, details) => this.#onClose(reason, details)),
+    ];
     if (!io._reconnecting) io.open();
     if (io._readyState === "open") this.#onOpen();
     return this;
@@ -191,46 +185,46 @@ export class Socket extends Emitter {
 
   /** @param {AnyListener} listener called at every event that comes, before its own listeners */
   onAny(listener) {
-    this.#anyListeners.push(listener);
+    this.#any.on("", listener);
     return this;
   }
 
   /** @param {AnyListener} listener */
   prependAny(listener) {
-    this.#anyListeners.unshift(listener);
+    this.#any._prepend("", listener);
     return this;
   }
 
   /** @param {AnyListener} [listener] */
   offAny(listener) {
-    this.#anyListeners = without(this.#anyListeners, listener);
+    this.#any.off("", listener);
     return this;
   }
 
   listenersAny() {
-    return this.#anyListeners;
+    return this.#any.listeners("");
   }
 
   /** @param {AnyListener} listener called at every event that is sent */
   onAnyOutgoing(listener) {
-    this.#anyOutgoing.push(listener);
+    this.#anyOutgoing.on("", listener);
     return this;
   }
 
   /** @param {AnyListener} listener */
   prependAnyOutgoing(listener) {
-    this.#anyOutgoing.unshift(listener);
+    this.#anyOutgoing._prepend("", listener);
     return this;
   }
 
   /** @param {AnyListener} [listener] */
   offAnyOutgoing(listener) {
-    this.#anyOutgoing = without(this.#anyOutgoing, listener);
+    this.#anyOutgoing.off("", listener);
     return this;
   }
 
   listenersAnyOutgoing() {
-    return this.#anyOutgoing;
+    return this.#anyOutgoing.listeners("");
   }
 
   /**
@@ -247,7 +241,7 @@ export class Socket extends Emitter {
     if (ack) this.#await(/** @type {number} */ (packet.id), ack, flags.timeout ?? this.opts.ackTimeout);
     if (flags.volatile && !engine?.transport?.writable) return;
     if (this.#isReachable()) this.#sendEvent(packet, frames);
-    else this.#keep(packet, frames);
+    else this.#buffer._push(packet, frames);
   }
 
   /** Whether a packet should be sent at once: the socket is connected and the server was heard lately. */
@@ -280,20 +274,12 @@ export class Socket extends Emitter {
 
   /**
    * @param {Packet} packet
-   * @param {any[]} frames
-   */
-  #keep(packet, frames) {
-    this.#buffer.push({ packet, frames });
-  }
-
-  /**
-   * @param {Packet} packet
-   * @param {import("./buffer.js").DropReason} why
+   * @param {"full" | "age"} why
    */
   #dropped({ id, data }, why) {
     const options = this.opts.offlineBuffer;
     if (typeof options === "object") options.onDrop?.(data, why);
-    if (id !== undefined) this.#fail(id, "the event was dropped while there was no connection");
+    if (id !== undefined) this.#fail(id, "dropped while offline");
   }
 
   /**
@@ -312,13 +298,13 @@ export class Socket extends Emitter {
    * @param {any[]} frames
    */
   #sendEvent(packet, frames) {
-    for (const listener of [...this.#anyOutgoing]) listener.apply(this, packet.data);
+    this.#anyOutgoing._emit("", ...packet.data);
     this.io._write(frames, packet.options);
   }
 
   /** @param {Packet} packet */
   #send(packet) {
-    this.io._write(this.io._encode(packet), packet.options);
+    this.io._write(this.io._encode(packet));
   }
 
   /** Asks to enter the namespace, with the application's credentials. */
@@ -352,7 +338,7 @@ export class Socket extends Emitter {
     switch (type) {
       case CONNECT:
         if (typeof data?.sid === "string") this.#onConnect(data.sid, data.pid);
-        else this._emit("connect_error", new Error("the server speaks another version of the protocol (2.x?)"));
+        else this._emit("connect_error", new Error("the server has another protocol version"));
         break;
       case EVENT:
         this.#onEvent(data, id);
@@ -407,7 +393,7 @@ export class Socket extends Emitter {
 
   /** @param {any[]} args */
   #dispatch(args) {
-    for (const listener of [...this.#anyListeners]) listener.apply(this, /** @type {any} */ (args));
+    this.#any._emit("", ...args);
     this._emit(String(args[0]), ...args.slice(1));
     const last = args.at(-1);
     if (this.#pid && typeof last === "string") this.#offset = last;
@@ -443,9 +429,3 @@ export class Socket extends Emitter {
     this.io._left();
   }
 }
-
-/**
- * @param {AnyListener[]} list
- * @param {AnyListener} [listener] none: all are taken out
- */
-const without = (list, listener) => (listener ? list.filter((known) => known !== listener) : []);

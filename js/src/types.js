@@ -106,7 +106,7 @@
 /**
  * What is kept of events that are emitted while there is no connection. All bounds hold together.
  * - `policy`: `"all"` (default): what does not fit any more is dropped; `"last"`: the oldest are dropped for the newest;
- *   `"none"`: everything is dropped.
+ *   `"none"`: everything is dropped, as with a `maxCount` of 0.
  * - `maxCount`: packets, default 10,000. `maxBytes`: default 16 MiB. `maxAge`: ms, default unlimited.
  * - `onDrop`: called with the event's arguments and why it was dropped.
  * @typedef {{
@@ -114,7 +114,7 @@
  *   maxCount?: number,
  *   maxBytes?: number,
  *   maxAge?: number,
- *   onDrop?: (args: any[], why: "full" | "age" | "none") => void,
+ *   onDrop?: (args: any[], why: "full" | "age") => void,
  * }} OfflineBufferOptions
  */
 
@@ -147,7 +147,6 @@
  *   transportOptions?: { [transport: string]: any },
  *   forceBase64?: boolean,
  *   protocols?: string | string[],
- *   closeOnBeforeunload?: boolean,
  *   autoUnref?: boolean,
  *   WebSocket?: any,
  *   fetch?: typeof fetch,

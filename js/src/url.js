@@ -14,27 +14,17 @@
  */
 export function parseUrl(uri, page = globalThis.location) {
   let text = uri ?? "/";
-  const pageScheme = page?.protocol.startsWith("http") ? page.protocol : "https:";
   if (/^\/(?!\/)/.test(text)) {
     if (!page) throw new TypeError("an address without a host needs a page");
     text = `//${page.host}${text}`;
   }
-  if (text.startsWith("//")) text = pageScheme + text;
-  else if (!/^\w+:\/\//.test(text)) text = `${pageScheme}//${text}`;
-  const [, scheme, authority, namespace, search] = /^(\w+):\/\/([^/?#]*)([^?#]*)\??([^#]*)/.exec(text) ?? [];
-  if (!/^(http|ws)s?$/.test(scheme)) throw new TypeError(`not an address of a server: ${uri}`);
-  const secure = scheme.endsWith("s");
-  const { host, hostname, port } = new URL(`${secure ? "https" : "http"}://${authority.replace(/^.*@/, "")}`);
-  const id = `${secure ? "https" : "http"}://${hostname}:${port || (secure ? 443 : 80)}`;
-  return { id, host, hostname, secure, namespace: namespace || "/", query: decodeQuery(search) };
-}
-
-/**
- * @param {string} text
- * @returns {Record<string, string>}
- */
-function decodeQuery(text) {
-  return Object.fromEntries(new URLSearchParams(text));
+  const pattern = /^(?:(?:(http|ws)(s?):)?\/\/)?(?:[^@/?#]*@)?([^/?#:]+(?::\d+)?|\[[^\]]*\](?::\d+)?)(\/[^?#]*)?(?:\?([^#]*))?(?:#.*)?$/i;
+  const [, scheme, s, authority, namespace = "/", search] = pattern.exec(text) ?? [];
+  if (!authority) throw new TypeError(`not an address of a server: ${uri}`);
+  const secure = scheme ? !!s : page?.protocol !== "http:";
+  const { host, hostname, port, origin } = new URL(`http${secure ? "s" : ""}://${authority}`);
+  const id = port ? origin : `${origin}:${secure ? 443 : 80}`;
+  return { id, host, hostname, secure, namespace, query: Object.fromEntries(new URLSearchParams(search)) };
 }
 
 /**

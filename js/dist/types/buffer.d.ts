@@ -1,24 +1,28 @@
-/**
- * One packet that waits, encoded already, so that its size is known.
- * @typedef {{ packet: import("./parser.js").Packet, frames: any[] }} Entry
- */
-/** @typedef {"full" | "age" | "none"} DropReason */
+/** @typedef {import("./parser.js").Packet} Packet */
 /** The queue of one socket; `drop` hears of every packet that is given up. */
 export class OfflineBuffer {
     /**
      * @param {import("./types.js").SocketOptions["offlineBuffer"]} options
-     * @param {(packet: import("./parser.js").Packet, why: DropReason) => void} drop
+     * @param {(packet: Packet, why: "full" | "age") => void} drop
      */
-    constructor(options: import("./types.js").SocketOptions["offlineBuffer"], drop: (packet: import("./parser.js").Packet, why: DropReason) => void);
-    _policy: "all" | "none" | "last";
+    constructor(options: import("./types.js").SocketOptions["offlineBuffer"], drop: (packet: Packet, why: "full" | "age") => void);
+    _keepsLast: boolean;
     _maxCount: number;
     _maxBytes: number;
     _maxAge: number;
-    _drop: (packet: import("./parser.js").Packet, why: DropReason) => void;
-    /** @param {Entry} entry */
-    push(entry: Entry): void;
+    _drop: (packet: Packet, why: "full" | "age") => void;
+    /**
+     * @param {Packet} packet
+     * @param {any[]} frames
+     */
+    _push(packet: Packet, frames: any[]): void;
     /** Empties the buffer and returns what was in it, oldest first. */
-    _take(): Entry[];
+    _take(): {
+        packet: Packet;
+        frames: any[];
+        size: number;
+        since: number;
+    }[];
     /** The packets that wait. */
     _packets(): import("./parser.js").Packet[];
     /**
@@ -33,11 +37,4 @@ export class OfflineBuffer {
     _remove(id: number): void;
     #private;
 }
-/**
- * One packet that waits, encoded already, so that its size is known.
- */
-export type Entry = {
-    packet: import("./parser.js").Packet;
-    frames: any[];
-};
-export type DropReason = "full" | "age" | "none";
+export type Packet = import("./parser.js").Packet;

@@ -1,3 +1,10 @@
+/**
+ * Listens until the returned function is called.
+ * @param {any} emitter
+ * @param {string} event
+ * @param {(...args: any[]) => void} listener
+ */
+export function subscribe(emitter: any, event: string, listener: (...args: any[]) => void): () => any;
 /** @typedef {import("./types.js").EventsMap} EventsMap */
 /**
  * `Reserved` are the events of the library, `Listen` those of the application.
@@ -13,6 +20,13 @@ export class Emitter<Listen extends EventsMap = import("./types.js").EventsMap, 
      * @returns {this}
      */
     on<E extends import("./types.js").EventNames<Reserved> | import("./types.js").EventNames<Listen>>(event: E, listener: import("./types.js").Listener<Listen, Reserved, E>): this;
+    /**
+     * As `on`, but before the listeners that are there.
+     * @internal
+     * @param {PropertyKey} event
+     * @param {any} listener
+     */
+    _prepend(event: PropertyKey, listener: any): void;
     /**
      * Calls `listener` at the next `event` only.
      * @template {import("./types.js").EventNames<Reserved> | import("./types.js").EventNames<Listen>} E

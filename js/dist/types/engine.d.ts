@@ -1,5 +1,5 @@
 /**
- * Events: `open`, `handshake`, `packet`, `packetCreate`, `data`, `message`, `ping`, `pong`, `heartbeat`, `flush`, `drain`,
+ * Events: `open`, `handshake`, `packet`, `packetCreate`, `data`, `message`, `ping`, `pong`, `drain`,
  * `upgrading`, `upgrade`, `upgradeError`, `error`, `close`.
  * @extends {Emitter<import("./types.js").EngineEvents>}
  */
@@ -26,7 +26,7 @@ export class Engine extends Emitter<import("./types.js").EngineEvents, any> {
     pingInterval: any;
     pingTimeout: any;
     maxPayload: any;
-    upgrades: any[] | undefined;
+    upgrades: any;
     /**
      * Whether the server has been silent for too long, even if no timer has noticed yet.
      * @internal
@@ -38,11 +38,6 @@ export class Engine extends Emitter<import("./types.js").EngineEvents, any> {
      * @param {any} [options]
      */
     write(data: any, options?: any): this;
-    /**
-     * @param {any} data
-     * @param {any} [options]
-     */
-    send(data: any, options?: any): this;
     /** Closes once all that waits has been sent and an upgrade under way has ended; a silent server cannot delay it for ever. */
     close(): this;
     #private;

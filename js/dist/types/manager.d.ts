@@ -22,7 +22,6 @@ export class Manager<ListenEvents extends import("./types.js").EventsMap = impor
     /** The options; changes hold from the next connection on. @type {any} */
     opts: any;
     uri: string;
-    _parser: any;
     /** Whether sockets connect when they are made. @internal */
     _autoConnect: boolean;
     /**

@@ -15,9 +15,6 @@ export const CONNECT_ERROR: 4;
 export const RESERVED: Set<string>;
 /** Makes packets into frames: a text and its attachments. */
 export class Encoder {
-    /** @param {(key: string, value: any) => any} [replacer] as for JSON.stringify */
-    constructor(replacer?: (key: string, value: any) => any);
-    replacer: ((key: string, value: any) => any) | undefined;
     /**
      * @param {Packet} packet
      * @returns {any[]}
@@ -29,13 +26,7 @@ export class Encoder {
  * decoder must not be used after that.
  */
 export class Decoder extends Emitter<import("./types.js").EventsMap, any> {
-    /** @param {{ reviver?: (key: string, value: any) => any, maxAttachments?: number } | ((key: string, value: any) => any)} [options] */
-    constructor(options?: {
-        reviver?: (key: string, value: any) => any;
-        maxAttachments?: number;
-    } | ((key: string, value: any) => any));
-    reviver: ((key: string, value: any) => any) | undefined;
-    maxAttachments: number;
+    constructor();
     /** @param {any} frame a text, or an attachment of the text before */
     add(frame: any): void;
     destroy(): void;

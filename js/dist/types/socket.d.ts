@@ -76,14 +76,14 @@ export class Socket<ListenEvents extends EventsMap = import("./types.js").Defaul
     prependAny(listener: AnyListener): this;
     /** @param {AnyListener} [listener] */
     offAny(listener?: AnyListener): this;
-    listenersAny(): AnyListener[];
+    listenersAny(): any[];
     /** @param {AnyListener} listener called at every event that is sent */
     onAnyOutgoing(listener: AnyListener): this;
     /** @param {AnyListener} listener */
     prependAnyOutgoing(listener: AnyListener): this;
     /** @param {AnyListener} [listener] */
     offAnyOutgoing(listener?: AnyListener): this;
-    listenersAnyOutgoing(): AnyListener[];
+    listenersAnyOutgoing(): any[];
     #private;
 }
 export type EventsMap = import("./types.js").EventsMap;

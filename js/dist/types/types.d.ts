@@ -74,7 +74,7 @@ export type AuthOption = Auth | ((send: (auth: Auth) => void) => Auth | void | P
 /**
  * What is kept of events that are emitted while there is no connection. All bounds hold together.
  * - `policy`: `"all"` (default): what does not fit any more is dropped; `"last"`: the oldest are dropped for the newest;
- *   `"none"`: everything is dropped.
+ *   `"none"`: everything is dropped, as with a `maxCount` of 0.
  * - `maxCount`: packets, default 10,000. `maxBytes`: default 16 MiB. `maxAge`: ms, default unlimited.
  * - `onDrop`: called with the event's arguments and why it was dropped.
  */
@@ -83,7 +83,7 @@ export type OfflineBufferOptions = {
     maxCount?: number;
     maxBytes?: number;
     maxAge?: number;
-    onDrop?: (args: any[], why: "full" | "age" | "none") => void;
+    onDrop?: (args: any[], why: "full" | "age") => void;
 };
 /**
  * Options of one namespace's socket.
@@ -120,7 +120,6 @@ export type EngineOptions = {
     };
     forceBase64?: boolean;
     protocols?: string | string[];
-    closeOnBeforeunload?: boolean;
     autoUnref?: boolean;
     WebSocket?: any;
     fetch?: typeof fetch;

@@ -11,11 +11,6 @@ export class Polling extends Transport {
   /** @type {(() => void) | undefined} */
   #onIdle;
 
-  /** @param {import("./transport.js").TransportOptions} opts */
-  static _available(opts) {
-    return !!(opts.fetch ?? globalThis.fetch);
-  }
-
   open() {
     this.#poll();
   }
@@ -101,11 +96,11 @@ export class Polling extends Transport {
       const response = await fetch(this._url("http", opts.timestampRequests !== false), {
         method,
         body: await payload,
-        headers: { ...extraHeaders, ...opts.cookies?.headers() },
+        headers: { ...extraHeaders, ...opts.cookies?._headers() },
         credentials: withCredentials ? "include" : "same-origin",
         signal: requestTimeout ? AbortSignal.any([signal, AbortSignal.timeout(requestTimeout)]) : signal,
       });
-      opts.cookies?.keep(response);
+      opts.cookies?._keep(response);
       context = { status: response.status, responseText: await response.text() };
       if (response.ok) return context.responseText;
     } catch (error) {

@@ -11,11 +11,6 @@ export class WebSocketTransport extends Transport {
   /** @type {any} */
   #ws;
 
-  /** @param {import("./transport.js").TransportOptions} opts */
-  static _available(opts) {
-    return !!implementation(opts);
-  }
-
   /** Whether a packet would leave without much waiting. */
   get writable() {
     return this.readyState === "open" && this.#ws.bufferedAmount < BACKLOG;
@@ -67,18 +62,14 @@ export class WebSocketTransport extends Transport {
   }
 }
 
-/** @param {any} opts */
-const implementation = (opts) => opts.WebSocket ?? globalThis.WebSocket;
-
 /**
  * Headers can be given in Node.js only, in two ways.
  * @param {string} url
  * @param {any} opts
  */
 function connect(url, opts) {
-  const WebSocket = implementation(opts);
-  const { protocols = [], extraHeaders, cookies } = opts;
-  const headers = { ...extraHeaders, ...cookies?.headers() };
+  const { WebSocket, protocols = [], extraHeaders, cookies } = opts;
+  const headers = { ...extraHeaders, ...cookies?._headers() };
   if (!isNode || !Object.keys(headers).length) return new WebSocket(url, protocols);
   return WebSocket === globalThis.WebSocket
     ? new WebSocket(url, { protocols, headers })

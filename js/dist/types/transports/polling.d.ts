@@ -1,6 +1,4 @@
 export class Polling extends Transport {
-    /** @param {import("./transport.js").TransportOptions} opts */
-    static _available(opts: import("./transport.js").TransportOptions): boolean;
     /** Whether a POST may begin. */
     writable: boolean;
     open(): void;

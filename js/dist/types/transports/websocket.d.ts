@@ -1,6 +1,4 @@
 export class WebSocketTransport extends Transport {
-    /** @param {import("./transport.js").TransportOptions} opts */
-    static _available(opts: import("./transport.js").TransportOptions): boolean;
     /** Whether a packet would leave without much waiting. */
     get writable(): boolean;
     open(): void;
