@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
+import { chatBeside, chatCases, runChat } from "./browser/chat.mjs";
 import { browserCases, runBrowser } from "./browser/suite.mjs";
 import { exampleCases, examplesBeside, runExamples } from "./examples/suite.mjs";
 import { makeCertificate } from "./lib/cert.mjs";
@@ -18,6 +19,7 @@ const { values: options } = parseArgs({
   options: {
     server: { type: "string" },
     examples: { type: "string" },
+    program: { type: "string" },
     reference: { type: "boolean", default: false },
     only: { type: "string", multiple: true, default: [] },
     list: { type: "boolean", default: false },
@@ -26,7 +28,7 @@ const { values: options } = parseArgs({
 });
 if (!options.server && !options.reference && !options.list) {
   console.error(
-    "usage: node run.mjs (--server '<command>' [--examples directory] | --reference) " +
+    "usage: node run.mjs (--server '<command>' [--examples directory] [--program trunkline] | --reference) " +
       "[--only text].. [--list] [--jobs n]",
   );
   process.exit(2);
@@ -40,9 +42,11 @@ const plan = groups()
   .filter(({ cases }) => cases.length > 0);
 const browser = browserCases().filter(wanted);
 const examples = exampleCases().filter(wanted);
+// The chat is an app of the program `trunkline`: the reference server has none.
+const chat = options.reference ? [] : chatCases().filter(wanted);
 if (options.list) {
   for (const { group, cases } of plan) for (const name of cases) console.log(`${group.name}/${name}`);
-  for (const name of [...browser, ...examples]) console.log(name);
+  for (const name of [...browser, ...chat, ...examples]) console.log(name);
   process.exit(0);
 }
 
@@ -59,6 +63,7 @@ try {
     }),
   );
   if (browser.length > 0) await runBrowser(browser, command, scratch, report);
+  if (chat.length > 0) await runChat(chat, options.program ?? chatBeside(command), scratch, report);
   if (examples.length > 0) await runExamples(examples, options.examples ?? examplesBeside(command), report);
 } finally {
   await servers.end(report);

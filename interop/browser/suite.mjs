@@ -8,10 +8,10 @@ import { within } from "../lib/tools.mjs";
 import { PageServer } from "./page-server.mjs";
 import { preflightScenarios } from "./preflight.mjs";
 
-const CHROMIUM = process.env.CHROMIUM ?? "/usr/bin/chromium";
+export const CHROMIUM = process.env.CHROMIUM ?? "/usr/bin/chromium";
 const CASE_MS = 30_000;
 /** Quiet and offline: without these Chromium looks for its maker's hosts at every start. */
-const ARGS =
+export const ARGS =
   "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking " +
   "--disable-component-update --disable-sync";
 

@@ -1,7 +1,10 @@
-// The published JavaScript clients behind one small face: which package, and what its generation calls things.
+// The JavaScript clients, the published ones and ours as it ships, behind one small face: which package, and what its generation calls things.
 import { createRequire } from "node:module";
+import { io as trunkline } from "../../js/dist/trunkline.esm.min.js";
 
 const require = createRequire(import.meta.url);
+// The WebSocket of the published client: the one at the top of node_modules belongs to a very old client.
+const { WebSocket } = createRequire(require.resolve("engine.io-client-6"))("ws");
 
 /**
  * - `open(url, options)`: the package's own way to make a socket.
@@ -10,6 +13,11 @@ const require = createRequire(import.meta.url);
  * - `credentials(value)`: the option that carries `value` to the server when connecting.
  */
 export function loadClient(name) {
+  // Node.js 20 has no WebSocket of its own.
+  if (name === "trunkline-js") return { ...current(trunkline), extra: { WebSocket } };
+  if (name === "trunkline-js-msgpack") {
+    return { ...current(trunkline), extra: { WebSocket, parser: require("socket.io-msgpack-parser") } };
+  }
   if (name === "socket.io-client-4-msgpack") {
     const parser = require("socket.io-msgpack-parser");
     return { ...current(require("socket.io-client-4").io), extra: { parser } };

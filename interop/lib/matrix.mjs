@@ -7,6 +7,8 @@ const CLIENTS = [
   { client: "socket.io-client-3", kind: "socket.io" },
   { client: "socket.io-client-2", kind: "socket.io" },
   { client: "socket.io-client-1", kind: "socket.io" },
+  { client: "trunkline-js", kind: "socket.io" },
+  { client: "trunkline-js-msgpack", kind: "socket.io", parser: "msgpack" },
   { client: "engine.io-client-6", kind: "engine.io" },
   { client: "engine.io-client-3", kind: "engine.io" },
   { client: "python-socketio", kind: "python" },

@@ -24,8 +24,11 @@ function startOnce([program, ...words], flags, ms) {
   return startProgram([program, ...words, ...flags], { ms, listening: /^listening (\d+)$/ });
 }
 
-/** Starts `command` and resolves once a line of its output matches `listening`, whose first group is the port. */
-export async function startProgram([program, ...words], { ms, listening: pattern, env = process.env }) {
+/**
+ * Starts `command` and resolves once a line of its `output`, `stdout` or `stderr`, matches `listening`, whose first group is the
+ * port.
+ */
+export async function startProgram([program, ...words], { ms, listening: pattern, env = process.env, output = "stdout" }) {
   const child = spawn(program, words, { stdio: ["ignore", "pipe", "pipe"], env });
   let stderr = "";
   child.stderr.on("data", (chunk) => (stderr = (stderr + chunk).slice(-2_000)));
@@ -33,7 +36,7 @@ export async function startProgram([program, ...words], { ms, listening: pattern
   const failed = new Promise((_, reject) => child.once("error", reject));
   failed.catch(() => {});
   const listening = new Promise((resolve) => {
-    createInterface({ input: child.stdout }).on("line", (line) => {
+    createInterface({ input: child[output] }).on("line", (line) => {
       const match = pattern.exec(line);
       if (match) resolve(Number(match[1]));
     });

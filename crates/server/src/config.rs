@@ -7,6 +7,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use crate::Failure;
+use crate::apps::chat;
 use crate::files;
 use crate::setting::{
     Allow, Internal, LogFilter, NamespaceName, Origin, Parser, Positive, Span, Transport, UrlPath,
@@ -71,8 +72,13 @@ settings! {
         tls_key: Option<PathBuf> = None;
         /// Where Socket.IO is served; clients use "/socket.io" unless told otherwise.
         path: UrlPath = UrlPath("/socket.io".into());
-        /// Whether / shows the start page and /stats its numbers (counts only, no names).
+        /// Whether / shows the gallery, with the server's numbers at /stats.html and /stats (counts only, no names).
         start_page: bool = true;
+        /// Whether the gallery's apps are there: the chat at /chat.html, which uses the namespace "/chat". Off where
+        /// start_page or serve_client is, with parser = "msgpack", and where namespaces has "/chat" already.
+        apps: bool = true;
+        /// Whether the JavaScript client for browsers is served: <path>/socket.io.js, socket.io.esm.min.js.
+        serve_client: bool = true;
     }
     "How it runs" {
         /// Threads, each with a share of the sessions: 1 to 64; 0 is one per core.
@@ -226,6 +232,16 @@ impl Config {
         Err(Failure::config(conflict))
     }
 
+    /// Whether the chat is served. A namespace of the operator's is not taken over, nor is one of a pattern: what is before
+    /// its first parameter says which those can be.
+    pub(crate) fn has_chat(&self) -> bool {
+        let is_used = self.namespaces.iter().any(|NamespaceName(name)| match name.split_once('{') {
+            Some((literal, _)) => chat::NAMESPACE.starts_with(literal),
+            None => name == chat::NAMESPACE,
+        });
+        self.start_page && self.apps && self.serve_client && self.parser == Parser::Json && !is_used
+    }
+
     /// The number of shards; 0 stands for one per core.
     pub(crate) fn shard_count(&self) -> usize {
         match self.shards {
@@ -345,6 +361,21 @@ mod tests {
         assert_eq!(config.tls_key, Some(PathBuf::from("7")));
         assert!(config.cors_credentials);
         assert_eq!(config.transports, [Transport::WebSocket]);
+    }
+
+    #[test]
+    fn the_chat_leaves_namespaces_to_the_operator() {
+        let has_chat =
+            |name: &str, value: &str| load(&[], &[(name, value)]).expect("all of it is right").has_chat();
+        assert!(Config::default().has_chat());
+        assert!(has_chat("namespaces", "[\"/\", \"/orders/{id}\"]"));
+        for namespaces in ["[\"/chat\"]", "[\"/\", \"/{any}\"]", "[\"/ch{rest}\"]"] {
+            assert!(!has_chat("namespaces", namespaces), "{namespaces}");
+        }
+        for off in ["apps", "start_page", "serve_client"] {
+            assert!(!has_chat(off, "false"), "{off}");
+        }
+        assert!(!has_chat("parser", "msgpack"));
     }
 
     #[test]

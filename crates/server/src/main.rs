@@ -1,6 +1,7 @@
 //! `trunkline`: a Socket.IO server that is useful without code. What it does comes from a TOML file, the
 //! environment and flags; see `trunkline config`.
 
+mod apps;
 mod bucket;
 mod cli;
 mod config;

@@ -7,6 +7,7 @@ use tower_layer::Layer;
 use tracing_subscriber::EnvFilter;
 use trunkline::{Cookie, Cors, Io, Recovery};
 
+use crate::apps::chat::Chat;
 use crate::config::Config;
 use crate::handlers::{self, Policy};
 use crate::setting::{Internal, Parser, Transport};
@@ -28,6 +29,9 @@ pub(crate) fn serve(config: &Config) -> Result<(), Failure> {
     let tls = certificate.as_ref().map(Certificate::server_config).transpose()?;
     let io = build(config);
     handlers::register(&io, config);
+    if config.has_chat() {
+        Chat::register(&io);
+    }
 
     let listener = listen::bind(&config.host, config.port)?;
     let internal = match config.internal {
@@ -135,7 +139,9 @@ fn build(config: &Config) -> Io {
         .max_sessions(config.max_sessions.unwrap_or(usize::MAX))
         // Clients name the namespaces of a pattern: what nobody is in must not stay.
         .cleanup_empty_child_namespaces(true)
-        .state(Policy::new(config));
+        .serve_client(config.serve_client)
+        .state(Policy::new(config))
+        .state(Chat::new());
     if let Some(handshakes) = config.max_handshakes_per_second {
         builder = builder.max_handshakes_per_second(handshakes);
     }

@@ -1,4 +1,4 @@
-//! The pages beside Socket.IO: the start page with its numbers, health, and the metrics of the internal
+//! The pages beside Socket.IO: the gallery with its apps and numbers, health, and the metrics of the internal
 //! listener.
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -16,6 +16,7 @@ use serde::Serialize;
 use tokio::sync::watch;
 use trunkline::Io;
 
+use crate::apps::chat;
 use crate::config::Config;
 
 /// What the pages are about; shared by both listeners.
@@ -28,12 +29,13 @@ struct Inner {
     started: Instant,
     path: String,
     start_page: bool,
+    has_chat: bool,
     shards: usize,
     /// The numbers of the last second: counting rooms visits them all, and everybody may ask.
     counted: Mutex<Option<(Instant, Arc<str>)>>,
 }
 
-/// The numbers of the start page, `/stats`.
+/// The numbers, `/stats`.
 #[derive(Debug, Serialize)]
 struct Stats<'a> {
     version: &'static str,
@@ -49,6 +51,8 @@ struct Stats<'a> {
     /// Sockets and rooms in all namespaces.
     sockets: usize,
     rooms: usize,
+    /// People in the chat; none where it is not served.
+    chat: Option<usize>,
     packets_in: u64,
     packets_out: u64,
     bytes_out: u64,
@@ -64,6 +68,7 @@ impl Site {
             started: Instant::now(),
             path: config.path.0.clone(),
             start_page: config.start_page,
+            has_chat: config.has_chat(),
             shards: config.shard_count(),
             counted: Mutex::new(None),
         }))
@@ -81,7 +86,7 @@ impl Site {
     }
 
     fn count(&self, now: Instant) -> String {
-        let Inner { io, started, path, shards, .. } = &*self.0;
+        let Inner { io, started, path, shards, has_chat, .. } = &*self.0;
         let metrics = io.metrics();
         let namespaces = io.namespaces();
         let stats = Stats {
@@ -94,6 +99,7 @@ impl Site {
             sessions_opened: metrics.sessions_opened,
             sockets: namespaces.iter().map(trunkline::Namespace::socket_count).sum(),
             rooms: namespaces.iter().map(|namespace| namespace.rooms().len()).sum(),
+            chat: has_chat.then(|| io.of(chat::NAMESPACE).socket_count()),
             namespaces: namespaces.len(),
             packets_in: metrics.packets_in,
             packets_out: metrics.packets_out,
@@ -110,23 +116,63 @@ const FRESH: Duration = Duration::from_millis(900);
 const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self' data:; \
                       base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
+/// A file of a page: where it is, and what.
+type File = (&'static str, &'static str, &'static str);
+
+/// The files of `page/`, which the program carries.
+macro_rules! files {
+    ($($path:literal $file:literal;)*) => {
+        &[$(($path, content_type($file), include_str!(concat!("page/", $file)))),*]
+    };
+}
+
+/// The gallery and the page of numbers.
+const GALLERY: &[File] = files! {
+    "/" "index.html";
+    "/base.css" "base.css";
+    "/gallery.css" "gallery.css";
+    "/gallery.js" "gallery.js";
+    "/stats.html" "stats.html";
+    "/stats.css" "stats.css";
+    "/stats.js" "stats.js";
+};
+
+/// The chat's page.
+const CHAT: &[File] = files! {
+    "/chat.html" "chat.html";
+    "/chat.css" "chat.css";
+    "/chat/main.js" "chat/main.js";
+    "/chat/conversation.js" "chat/conversation.js";
+    "/chat/dom.js" "chat/dom.js";
+    "/chat/line.js" "chat/line.js";
+    "/chat/session.js" "chat/session.js";
+    "/chat/view.js" "chat/view.js";
+};
+
+const fn content_type(file: &str) -> &'static str {
+    match file.as_bytes() {
+        [.., b'h', b't', b'm', b'l'] => "text/html; charset=utf-8",
+        [.., b'c', b's', b's'] => "text/css; charset=utf-8",
+        _ => "text/javascript; charset=utf-8",
+    }
+}
+
 /// What the public port shows beside Socket.IO.
 pub(crate) fn public(site: &Site) -> Router {
     let mut router = Router::new().route("/healthz", get(health));
     if site.0.start_page {
-        router = router
-            .route("/", get(|| async { file("text/html; charset=utf-8", include_str!("page/index.html")) }))
-            .route(
-                "/page.css",
-                get(|| async { file("text/css; charset=utf-8", include_str!("page/page.css")) }),
-            )
-            .route(
-                "/page.js",
-                get(|| async { file("text/javascript; charset=utf-8", include_str!("page/page.js")) }),
-            )
-            .route("/stats", get(stats));
+        router = with_files(router, GALLERY).route("/stats", get(stats));
+    }
+    if site.0.has_chat {
+        router = with_files(router, CHAT);
     }
     router.fallback(not_found).with_state(site.clone())
+}
+
+fn with_files(router: Router<Site>, files: &'static [File]) -> Router<Site> {
+    files
+        .iter()
+        .fold(router, |router, (path, kind, body)| router.route(path, get(|| async { file(kind, body) })))
 }
 
 /// What the internal port shows.

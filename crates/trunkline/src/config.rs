@@ -83,6 +83,8 @@ impl Cookie {
 pub(crate) struct Config {
     pub(crate) path: String,
     pub(crate) trailing_slash: bool,
+    /// Whether the JavaScript client is served; Socket.IO's alone, Engine.IO has none.
+    pub(crate) serve_client: bool,
     pub(crate) ping_interval: Duration,
     pub(crate) ping_timeout: Duration,
     pub(crate) upgrade_timeout: Duration,
@@ -112,6 +114,7 @@ impl Config {
         Self {
             path: path.trim_end_matches('/').to_owned(),
             trailing_slash: true,
+            serve_client: false,
             ping_interval: Duration::from_secs(25),
             ping_timeout: Duration::from_secs(20),
             upgrade_timeout: Duration::from_secs(10),

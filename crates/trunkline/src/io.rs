@@ -264,7 +264,7 @@ impl Io {
     /// Starts to describe a server.
     pub fn builder() -> IoBuilder {
         IoBuilder {
-            config: Config::new("/socket.io"),
+            config: Config { serve_client: true, ..Config::new("/socket.io") },
             io: IoConfig {
                 parser: Parser::Json,
                 connect_timeout: Duration::from_secs(45),
@@ -472,6 +472,15 @@ pub struct IoBuilder {
 
 impl IoBuilder {
     engine_setters!();
+
+    /// Whether the JavaScript client for browsers is served below the path, compressed and with source maps: `socket.io.js`
+    /// and `socket.io.min.js` (a script that sets the global `io`), `socket.io.esm.min.js` (a module); default true. Where it
+    /// is not, the names are answered as any other request below the path.
+    #[must_use]
+    pub fn serve_client(mut self, serve: bool) -> Self {
+        self.config.serve_client = serve;
+        self
+    }
 
     /// A value that handlers get by [`State`](crate::State); one of each type.
     #[must_use]

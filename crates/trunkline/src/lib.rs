@@ -34,6 +34,7 @@ mod ack;
 mod admission;
 mod broadcast;
 mod client;
+mod client_bundle;
 mod config;
 mod cors;
 mod dynamic;

@@ -18,6 +18,7 @@ use tokio::sync::oneshot;
 use trunkline_proto::eio::{self, TransportKind, Verdict, Version, Violation, jsonp};
 use trunkline_proto::ws;
 
+use crate::client_bundle;
 use crate::config::ConnectionError;
 use crate::cors::Judgement;
 use crate::engine::EngineCore;
@@ -100,6 +101,12 @@ where
         response.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from_static("0"));
         core.config.cors.preflight(&frame.judgement, request.headers(), response.headers_mut());
         return frame.now(Ok(response));
+    }
+    // Before the origin's judgement: any page may load a script. Without the CORS headers it cannot read it.
+    if core.config.serve_client
+        && let Some(file) = client_bundle::find(&core.config.path, request.uri().path())
+    {
+        return frame.now(Ok(file.answer(&request)));
     }
     if frame.judgement == Judgement::Foreign {
         return frame.now(Err(Refusal::Origin));

@@ -1,4 +1,4 @@
-// The start page: live numbers from /stats, and a small Socket.IO client to try the server with.
+// The page of numbers: live from /stats, and a small Socket.IO client to try the server with.
 "use strict";
 
 const byId = (id) => document.getElementById(id);

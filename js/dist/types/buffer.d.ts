@@ -1,0 +1,40 @@
+/** @typedef {import("./parser.js").Packet} Packet */
+/** The queue of one socket; `drop` hears of every packet that is given up. */
+export class OfflineBuffer {
+    /**
+     * @param {import("./types.js").SocketOptions["offlineBuffer"]} options
+     * @param {(packet: Packet, why: "full" | "age") => void} drop
+     */
+    constructor(options: import("./types.js").SocketOptions["offlineBuffer"], drop: (packet: Packet, why: "full" | "age") => void);
+    _keepsLast: boolean;
+    _maxCount: number;
+    _maxBytes: number;
+    _maxAge: number;
+    _drop: (packet: Packet, why: "full" | "age") => void;
+    /**
+     * @param {Packet} packet
+     * @param {any[]} frames
+     */
+    _push(packet: Packet, frames: any[]): void;
+    /** Empties the buffer and returns what was in it, oldest first. */
+    _take(): {
+        packet: Packet;
+        frames: any[];
+        size: number;
+        since: number;
+    }[];
+    /** The packets that wait. */
+    _packets(): import("./parser.js").Packet[];
+    /**
+     * Whether a packet with this acknowledgement id waits.
+     * @param {number} id
+     */
+    _has(id: number): boolean;
+    /**
+     * Takes out the packet with this acknowledgement id, if it still waits.
+     * @param {number} id
+     */
+    _remove(id: number): void;
+    #private;
+}
+export type Packet = import("./parser.js").Packet;

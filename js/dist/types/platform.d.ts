@@ -1,0 +1,9 @@
+/**
+ * Calls `run` after `ms` milliseconds, unless the returned function is called before.
+ * @param {number} ms
+ * @param {() => void} run
+ * @param {boolean} [unref] whether Node.js may end meanwhile
+ */
+export function later(ms: number, run: () => void, unref?: boolean): () => void;
+/** Node.js, not a browser, a worker of one, or Electron's pages. */
+export const isNode: boolean;

@@ -1,0 +1,10 @@
+export class WebSocketTransport extends Transport {
+    /** Whether a packet would leave without much waiting. */
+    get writable(): boolean;
+    open(): void;
+    /** @param {import("../packets.js").EnginePacket[]} packets */
+    send(packets: import("../packets.js").EnginePacket[]): Promise<void>;
+    close(): void;
+    #private;
+}
+import { Transport } from "./transport.js";

@@ -1,0 +1,58 @@
+// Events that are sent until they are acknowledged: one at a time, in order, a limited number of times.
+
+/**
+ * @typedef {{ args: any[], flags: any, tries: number, pending: boolean, ack: ((...args: any[]) => void) | undefined }} Retried
+ */
+
+/** The queue of one socket with the option `retries`. */
+export class RetryQueue {
+  /** @type {Retried[]} */
+  #items = [];
+
+  /**
+   * @param {number} retries how often an event is sent again
+   * @param {number} maxCount events that may wait
+   * @param {() => boolean} ready whether there is a connection
+   * @param {(args: any[], flags: any) => void} send
+   */
+  constructor(retries, maxCount, ready, send) {
+    this._retries = retries;
+    this._ready = ready;
+    this._maxCount = maxCount;
+    this._send = send;
+  }
+
+  /**
+   * @param {any[]} args
+   * @param {any} flags
+   */
+  push(args, flags) {
+    const ack = typeof args.at(-1) === "function" ? args.pop() : undefined;
+    if (this.#items.length >= this._maxCount) return ack?.(new Error("too many events wait"));
+    this.#items.push({ args, flags, tries: 0, pending: false, ack });
+    this._drain();
+  }
+
+  /**
+   * Sends the first event unless it is under way; `again`: even then, because what was sent got lost with its connection.
+   * @param {boolean} [again]
+   */
+  _drain(again) {
+    const [item] = this.#items;
+    if (!item || (item.pending && !again) || !this._ready()) return;
+    item.pending = true;
+    item.tries += 1;
+    const attempt = item.tries;
+    const answered = (/** @type {any} */ error, /** @type {any[]} */ ...values) => {
+      // An answer to an earlier attempt counts as one; its failure does not.
+      if (item !== this.#items[0] || (error && attempt !== item.tries)) return;
+      item.pending = false;
+      if (!error || item.tries > this._retries) {
+        this.#items.shift();
+        item.ack?.(error, ...values);
+      }
+      this._drain();
+    };
+    this._send([...item.args, answered], item.flags);
+  }
+}

@@ -1,0 +1,431 @@
+// One namespace: events out and in, acknowledgements, what waits while there is no connection, recovery.
+import { OfflineBuffer } from "./buffer.js";
+import { Emitter, subscribe } from "./emitter.js";
+import { ACK, CONNECT, CONNECT_ERROR, DISCONNECT, EVENT, RESERVED } from "./parser.js";
+import { RetryQueue } from "./retry.js";
+
+/** @typedef {import("./types.js").EventsMap} EventsMap */
+/** @typedef {import("./parser.js").Packet} Packet */
+/** @typedef {(event: string, ...args: any[]) => void} AnyListener */
+
+/** Events that are kept until the server says that the socket is connected. */
+const MAX_EARLY = 10_000;
+
+/**
+ * A socket in one namespace. `ListenEvents` are the events that the server sends, `EmitEvents` those that it takes.
+ * @template {EventsMap} [ListenEvents=import("./types.js").DefaultEventsMap]
+ * @template {EventsMap} [EmitEvents=ListenEvents]
+ * @extends {Emitter<ListenEvents, import("./types.js").SocketEvents>}
+ */
+export class Socket extends Emitter {
+  /** The socket's public id while connected. @type {string | undefined} */
+  id;
+  connected = false;
+  /** Whether the last connection went on where the one before had ended, with nothing missed. */
+  recovered = false;
+  /** Events that came before the server's word that this socket is connected. @type {any[][]} */
+  receiveBuffer = [];
+  /** Acknowledgements that are owed to us. @type {Map<number, any>} */
+  #acks = new Map();
+  #nextAck = 0;
+  /** What holds for the next emit only. @type {any} */
+  #flags = {};
+  /** Ends of what is listened to; there are some while the socket is active. @type {(() => void)[] | undefined} */
+  #subscriptions;
+  /** The session's secret for recovery, and the last event of it that was seen. @type {string | undefined} */
+  #pid;
+  /** @type {string | undefined} */
+  #offset;
+  /** The listeners of every event, under an empty name. @type {Emitter<any, any>} */
+  #any = new Emitter();
+  /** @type {Emitter<any, any>} */
+  #anyOutgoing = new Emitter();
+  #buffer;
+  #retry;
+
+  /**
+   * Applications get sockets from `io()` or `manager.socket()`.
+   * @param {import("./manager.js").Manager<any, any>} io
+   * @param {string} nsp
+   * @param {import("./types.js").SocketOptions} [opts]
+   */
+  constructor(io, nsp, opts = {}) {
+    super();
+    this.io = io;
+    this.nsp = nsp;
+    this.opts = opts;
+    /** Sent when connecting; a change holds from the next time on. @type {import("./types.js").AuthOption | undefined} */
+    this.auth = opts.auth;
+    this.#buffer = new OfflineBuffer(opts.offlineBuffer, (packet, why) => this.#dropped(packet, why));
+    const { retries } = opts;
+    const send = (/** @type {any[]} */ args, /** @type {any} */ flags) => this.#emit(args, flags);
+    this.#retry = retries && new RetryQueue(retries, this.#buffer._maxCount, () => this.#isReachable(), send);
+    if (io._autoConnect) this.connect();
+  }
+
+  /** Whether the socket is connected or will be again by itself. */
+  get active() {
+    return !!this.#subscriptions;
+  }
+
+  get disconnected() {
+    return !this.connected;
+  }
+
+  /** The packets that wait for a connection; an empty array may be assigned. */
+  get sendBuffer() {
+    return this.#buffer._packets();
+  }
+
+  set sendBuffer(packets) {
+    this.#buffer._take();
+    for (const packet of packets) this.#buffer._push(packet, this.io._encode(packet));
+  }
+
+  connect() {
+    if (this.connected || this.active) {
+      if (!this.io._reconnecting) this.io.open();
+      return this;
+    }
+    const { io } = this;
+    this.#subscriptions = [
+      subscribe(io, "open", () => this.#onOpen()),
+      subscribe(io, "packet", (packet) => this.#onPacket(packet)),
+      subscribe(io, "error", (error) => this.connected || this._emit("connect_error", error)),
+      subscribe(io, "close", (reason, details) => this.#onClose(reason, details)),
+    ];
+    if (!io._reconnecting) io.open();
+    if (io._readyState === "open") this.#onOpen();
+    return this;
+  }
+
+  open() {
+    return this.connect();
+  }
+
+  /** Leaves the namespace for good; `connect()` enters it again. The connection ends with its last socket. */
+  disconnect() {
+    const { connected } = this;
+    if (connected) this.#send({ type: DISCONNECT, nsp: this.nsp });
+    this.#destroy();
+    if (connected) this.#onClose("io client disconnect");
+    return this;
+  }
+
+  close() {
+    return this.disconnect();
+  }
+
+  /**
+   * Sends an event; a function in the last place is its acknowledgement. Throws if the name is the library's own or an
+   * argument cannot be written as JSON.
+   * @template {import("./types.js").EventNames<EmitEvents>} E
+   * @param {E} event
+   * @param {import("./types.js").EventParams<EmitEvents, E>} args
+   */
+  emit(event, ...args) {
+    if (RESERVED.has(/** @type {any} */ (event))) {
+      throw new Error(`"${String(event)}" is a reserved event name`);
+    }
+    const flags = this.#flags;
+    this.#flags = {};
+    if (this.#retry && !flags.volatile) this.#retry.push([event, ...args], flags);
+    else this.#emit([event, ...args], flags);
+    return this;
+  }
+
+  /**
+   * Sends an event and resolves with the first value of its acknowledgement. Rejects when `timeout()` is over, or when the
+   * connection is lost before the answer.
+   * @template {import("./types.js").EventNames<EmitEvents>} E
+   * @param {E} event
+   * @param {import("./types.js").AllButLast<import("./types.js").EventParams<EmitEvents, E>>} args
+   * @returns {Promise<import("./types.js").AckValue<import("./types.js").Last<import("./types.js").EventParams<EmitEvents, E>>>>}
+   */
+  emitWithAck(event, ...args) {
+    return new Promise((resolve, reject) => {
+      const ack = (/** @type {any} */ error, /** @type {any} */ value) => (error ? reject(error) : resolve(value));
+      ack.withError = true;
+      /** @type {any} */ (this).emit(event, ...args, ack);
+    });
+  }
+
+  /**
+   * Sends the event `message`.
+   * @param {any[]} args
+   */
+  send(...args) {
+    return /** @type {any} */ (this).emit("message", ...args);
+  }
+
+  /**
+   * The next event's acknowledgement is called within `ms` milliseconds, with an error in front if none came.
+   * @param {number} ms
+   * @returns {Socket<ListenEvents, import("./types.js").WithAckErrors<EmitEvents>>}
+   */
+  timeout(ms) {
+    this.#flags.timeout = ms;
+    return /** @type {any} */ (this);
+  }
+
+  /**
+   * Whether the next event may be compressed; the transports of browsers decide that by themselves.
+   * @param {boolean} value
+   */
+  compress(value) {
+    this.#flags.compress = value;
+    return this;
+  }
+
+  /** The next event is dropped if the connection could not take it at once. */
+  get volatile() {
+    this.#flags.volatile = true;
+    return this;
+  }
+
+  /** @param {AnyListener} listener called at every event that comes, before its own listeners */
+  onAny(listener) {
+    this.#any.on("", listener);
+    return this;
+  }
+
+  /** @param {AnyListener} listener */
+  prependAny(listener) {
+    this.#any._prepend("", listener);
+    return this;
+  }
+
+  /** @param {AnyListener} [listener] */
+  offAny(listener) {
+    this.#any.off("", listener);
+    return this;
+  }
+
+  listenersAny() {
+    return this.#any.listeners("");
+  }
+
+  /** @param {AnyListener} listener called at every event that is sent */
+  onAnyOutgoing(listener) {
+    this.#anyOutgoing.on("", listener);
+    return this;
+  }
+
+  /** @param {AnyListener} listener */
+  prependAnyOutgoing(listener) {
+    this.#anyOutgoing._prepend("", listener);
+    return this;
+  }
+
+  /** @param {AnyListener} [listener] */
+  offAnyOutgoing(listener) {
+    this.#anyOutgoing.off("", listener);
+    return this;
+  }
+
+  listenersAnyOutgoing() {
+    return this.#anyOutgoing.listeners("");
+  }
+
+  /**
+   * @param {any[]} data
+   * @param {any} flags
+   */
+  #emit(data, flags) {
+    const { engine } = this.io;
+    /** @type {Packet} */
+    const packet = { type: EVENT, nsp: this.nsp, data, options: { compress: flags.compress !== false } };
+    const ack = typeof data.at(-1) === "function" ? data.pop() : undefined;
+    if (ack) packet.id = this.#nextAck++;
+    const frames = this.io._encode(packet);
+    if (ack) this.#await(/** @type {number} */ (packet.id), ack, flags.timeout ?? this.opts.ackTimeout);
+    if (flags.volatile && !engine?.transport?.writable) return;
+    if (this.#isReachable()) this.#sendEvent(packet, frames);
+    else this.#buffer._push(packet, frames);
+  }
+
+  /** Whether a packet should be sent at once: the socket is connected and the server was heard lately. */
+  #isReachable() {
+    return this.connected && !this.io.engine._hasPingExpired();
+  }
+
+  /**
+   * @param {number} id
+   * @param {any} ack
+   * @param {number | undefined} timeout
+   */
+  #await(id, ack, timeout) {
+    if (timeout === undefined) {
+      this.#acks.set(id, ack);
+      return;
+    }
+    const timer = setTimeout(() => {
+      this.#acks.delete(id);
+      this.#buffer._remove(id);
+      ack.call(this, new Error("operation has timed out"));
+    }, timeout);
+    const answered = (/** @type {any[]} */ ...args) => {
+      clearTimeout(timer);
+      ack.apply(this, args);
+    };
+    answered.withError = true;
+    this.#acks.set(id, answered);
+  }
+
+  /**
+   * @param {Packet} packet
+   * @param {"full" | "age"} why
+   */
+  #dropped({ id, data }, why) {
+    const options = this.opts.offlineBuffer;
+    if (typeof options === "object") options.onDrop?.(data, why);
+    if (id !== undefined) this.#fail(id, "dropped while offline");
+  }
+
+  /**
+   * Ends an acknowledgement without an answer: those that take errors hear of it.
+   * @param {number} id
+   * @param {string} message
+   */
+  #fail(id, message) {
+    const ack = this.#acks.get(id);
+    this.#acks.delete(id);
+    if (ack?.withError) ack.call(this, new Error(message));
+  }
+
+  /**
+   * @param {Packet} packet
+   * @param {any[]} frames
+   */
+  #sendEvent(packet, frames) {
+    this.#anyOutgoing._emit("", ...packet.data);
+    this.io._write(frames, packet.options);
+  }
+
+  /** @param {Packet} packet */
+  #send(packet) {
+    this.io._write(this.io._encode(packet));
+  }
+
+  /** Asks to enter the namespace, with the application's credentials. */
+  #onOpen() {
+    const { engine } = this.io;
+    let sent = false;
+    const send = (/** @type {any} */ auth) => {
+      // Credentials that come twice, or after their connection, are not wanted any more.
+      if (sent || engine !== this.io.engine || this.io._readyState !== "open" || !this.active) return;
+      sent = true;
+      const data = this.#pid ? { pid: this.#pid, offset: this.#offset, ...auth } : auth;
+      this.#send({ type: CONNECT, nsp: this.nsp, data });
+    };
+    const { auth } = this;
+    if (typeof auth !== "function") return send(auth);
+    const refuse = (/** @type {any} */ error) => {
+      if (sent || !this.active) return;
+      this.#destroy();
+      this._emit("connect_error", error instanceof Error ? error : new Error(String(error)));
+    };
+    /** @type {any} */
+    const result = auth(send);
+    if (typeof result?.then === "function") {
+      result.then((/** @type {any} */ value) => value === undefined || send(value), refuse);
+    } else if (result !== null && typeof result === "object") send(result);
+  }
+
+  /** @param {Packet} packet */
+  #onPacket({ type, nsp, data, id }) {
+    if (nsp !== this.nsp) return;
+    switch (type) {
+      case CONNECT:
+        if (typeof data?.sid === "string") this.#onConnect(data.sid, data.pid);
+        else this._emit("connect_error", new Error("the server has another protocol version"));
+        break;
+      case EVENT:
+        this.#onEvent(data, id);
+        break;
+      case ACK:
+        this.#onAck(/** @type {number} */ (id), data);
+        break;
+      case DISCONNECT:
+        this.#destroy();
+        this.#onClose("io server disconnect");
+        break;
+      case CONNECT_ERROR:
+        this.#destroy();
+        this._emit("connect_error", Object.assign(new Error(data.message ?? data), { data: data.data }));
+    }
+  }
+
+  /**
+   * @param {string} id
+   * @param {string | undefined} pid
+   */
+  #onConnect(id, pid) {
+    this.id = id;
+    this.recovered = !!pid && this.#pid === pid;
+    this.#pid = pid;
+    this.connected = true;
+    const received = this.receiveBuffer;
+    this.receiveBuffer = [];
+    for (const args of received) this.#dispatch(args);
+    for (const { packet, frames } of this.#buffer._take()) this.#sendEvent(packet, frames);
+    if (this.#retry) this.#retry._drain(true);
+    this._emit("connect");
+  }
+
+  /**
+   * @param {any[]} data
+   * @param {number | undefined} id
+   */
+  #onEvent(data, id) {
+    const args = [...data];
+    if (id !== undefined) {
+      let sent = false;
+      args.push((/** @type {any[]} */ ...values) => {
+        if (sent) return;
+        sent = true;
+        this.#send({ type: ACK, nsp: this.nsp, id, data: values });
+      });
+    }
+    if (this.connected) this.#dispatch(args);
+    else if (this.receiveBuffer.push(args) > MAX_EARLY) this.io._violated("too many events before the connection");
+  }
+
+  /** @param {any[]} args */
+  #dispatch(args) {
+    this.#any._emit("", ...args);
+    this._emit(String(args[0]), ...args.slice(1));
+    const last = args.at(-1);
+    if (this.#pid && typeof last === "string") this.#offset = last;
+  }
+
+  /**
+   * @param {number} id
+   * @param {any[]} data
+   */
+  #onAck(id, data) {
+    const ack = this.#acks.get(id);
+    this.#acks.delete(id);
+    ack?.apply(this, ack.withError ? [null, ...data] : data);
+  }
+
+  /**
+   * @param {string} reason
+   * @param {any} [details]
+   */
+  #onClose(reason, details) {
+    this.connected = false;
+    this.id = undefined;
+    this._emit("disconnect", reason, details);
+    // What waits here will be sent later and may be answered then.
+    for (const id of [...this.#acks.keys()]) {
+      if (!this.#buffer._has(id)) this.#fail(id, "socket has been disconnected");
+    }
+  }
+
+  #destroy() {
+    for (const end of this.#subscriptions ?? []) end();
+    this.#subscriptions = undefined;
+    this.io._left();
+  }
+}
