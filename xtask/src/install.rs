@@ -1,4 +1,4 @@
-//! Installs what the tests need beside Rust: Node.js and Python packages in `interop/`, Debian's programs.
+//! Installs what the tests need beside Rust: Node.js packages in `interop/` and `js/`, Python packages, Debian's programs.
 
 use std::fs;
 use std::path::Path;
@@ -18,6 +18,7 @@ pub(crate) fn everything(workspace: &Workspace) -> Result<(), Failure> {
     node_version()?;
     debian_packages()?;
     node_packages(&interop)?;
+    node_packages(&workspace.root.join("js"))?;
     python_packages(&interop)
 }
 
@@ -62,11 +63,11 @@ fn on_path(program: &str) -> bool {
     std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
 }
 
-fn node_packages(interop: &Path) -> Result<(), Failure> {
-    let lock = interop.join("package-lock.json");
-    let stamp = interop.join("node_modules/.installed-from");
+fn node_packages(folder: &Path) -> Result<(), Failure> {
+    let lock = folder.join("package-lock.json");
+    let stamp = folder.join("node_modules/.installed-from");
     once_for(&lock, &stamp, || {
-        run(Command::new("npm").current_dir(interop).args(["ci", "--no-audit", "--no-fund"]))
+        run(Command::new("npm").current_dir(folder).args(["ci", "--no-audit", "--no-fund"]))
     })
 }
 

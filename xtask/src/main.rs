@@ -71,6 +71,7 @@ fn test() -> Result<(), Failure> {
         doc.args(["doc", "--workspace", "--no-deps", "--locked"]).env("RUSTDOCFLAGS", "-D warnings");
         run(&mut doc)
     })?;
+    steps.step("browser client", || run_js(&workspace))?;
     steps.step("build interop-server", || build(&workspace, "interop-server"))?;
     steps.step("build trunkline", || build(&workspace, "trunkline"))?;
     steps.step("build examples", || build_examples(&workspace))?;
@@ -128,6 +129,11 @@ fn build_examples(workspace: &Workspace) -> Result<(), Failure> {
     let mut build = workspace.cargo();
     build.args(["build", "--release", "--locked", "--package", "trunkline-examples", "--examples"]);
     run(&mut build)
+}
+
+/// Whether `js/dist` is what its sources make, its size, its types and its tests.
+fn run_js(workspace: &Workspace) -> Result<(), Failure> {
+    run(std::process::Command::new("npm").current_dir(workspace.root.join("js")).args(["test", "--silent"]))
 }
 
 fn run_interop(workspace: &Workspace, args: &[String]) -> Result<(), Failure> {
