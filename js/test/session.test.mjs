@@ -1,8 +1,21 @@
 // Sockets and managers over a WebSocket whose other side is the test.
 import { deepStrictEqual as equal, notStrictEqual, ok, rejects, strictEqual, throws } from "node:assert/strict";
-import { test } from "node:test";
+import { afterEach, test } from "node:test";
 import { Manager, Socket, connect, io, protocol } from "../src/index.js";
 import { fakeWebSocket, settle } from "./fakes.mjs";
+
+/** The sockets of the present test, which end with it. */
+const opened = new Set();
+afterEach(() => {
+  for (const socket of opened) {
+    socket.io.reconnection(false);
+    socket.disconnect();
+    socket.io._close();
+    socket.io.engine.transport?.off();
+    socket.io.engine.transport?.close();
+  }
+  opened.clear();
+});
 
 /** A socket whose connection attempts appear in `WebSocket.opened`; every event of it is noted in `events`. */
 function open(options = {}, namespace = "") {
@@ -14,6 +27,7 @@ function open(options = {}, namespace = "") {
     randomizationFactor: 0,
     ...options,
   });
+  opened.add(socket);
   const events = [];
   for (const event of ["connect", "connect_error", "disconnect"]) {
     socket.on(event, (...args) => events.push([event, args[0]?.message ?? args[0]]));
@@ -59,20 +73,24 @@ test("connects to a namespace with credentials", () => {
   strictEqual(socket.io.engine.transport.name, "websocket");
 });
 
-test("namespaces share a connection, and it ends with the last", () => {
+test("namespaces share a connection, and it ends with the last", async () => {
   const WebSocket = fakeWebSocket();
   const options = { WebSocket, transports: ["websocket"] };
   const first = io("http://shared.test/a", options);
   const second = io("http://shared.test:80/b", options);
+  opened.add(first);
   strictEqual(first.io, second.io);
   notStrictEqual(io("http://shared.test/a", { ...options, autoConnect: false }).io, first.io);
   WebSocket.last.accept();
+  await settle();
   equal(WebSocket.last.take(), ["40/a,", "40/b,"]);
   for (const name of ["a", "b"]) WebSocket.last.receive(`40/${name},{"sid":"${name}"}`);
   first.disconnect();
+  await settle();
   equal(WebSocket.last.take(), ["41/a,"]);
   ok(!WebSocket.last.closed);
   second.disconnect();
+  await settle();
   equal([WebSocket.last.take(), first.active, second.active], [["41/b,"], false, false]);
 });
 
@@ -125,7 +143,7 @@ test("a refusal carries its data and ends the attempts", (t) => {
   strictEqual(WebSocket.opened.length, 1);
 });
 
-test("events of the server reach listeners, and are acknowledged once", () => {
+test("events of the server reach listeners, and are acknowledged once", async () => {
   const { socket, WebSocket } = connected();
   const heard = [];
   socket.onAny((...args) => heard.push(["any", ...args.slice(0, 2)]));
@@ -138,6 +156,7 @@ test("events of the server reach listeners, and are acknowledged once", () => {
     ["e", 1, "two"],
     ["any", "ask", "q"],
   ]);
+  await settle();
   equal(WebSocket.last.take(), ['435["q",2]']);
 });
 
@@ -386,10 +405,11 @@ for (const [what, frame] of Object.entries({
   "a stray attachment": new ArrayBuffer(1),
   "too many attachments": '4599-["a"]',
 })) {
-  test(`${what} ends the connection`, () => {
+  test(`${what} ends the connection`, async () => {
     const { WebSocket, events } = connected({ reconnection: false });
     WebSocket.last.receive(frame);
     equal(events.at(-1), ["disconnect", "parse error"]);
+    await settle();
     ok(WebSocket.last.closed);
   });
 }
