@@ -27,7 +27,7 @@ export function encodePacket({ type, data }) {
  * @param {EnginePacket} packet
  * @returns {Promise<string> | string}
  */
-export function encodeText(packet) {
+function encodeText(packet) {
   const encoded = encodePacket(packet);
   if (typeof encoded === "string") return encoded;
   return encoded.arrayBuffer ? encoded.arrayBuffer().then(base64) : base64(encoded);
@@ -44,7 +44,9 @@ export const encodePayload = async (packets) => (await Promise.all(packets.map(e
 export function decodePacket(encoded) {
   if (typeof encoded !== "string") return { type: "message", data: toBinary(encoded) };
   if (encoded[0] === "b") {
-    const bytes = Uint8Array.from(atob(encoded.slice(1)), (char) => char.charCodeAt(0));
+    const text = atob(encoded.slice(1));
+    const bytes = new Uint8Array(text.length);
+    for (let at = 0; at < text.length; at += 1) bytes[at] = text.charCodeAt(at);
     return { type: "message", data: toBinary(bytes.buffer) };
   }
   const type = TYPES[/** @type {any} */ (encoded[0])];

@@ -53,6 +53,7 @@ export class RetryQueue {
       }
       this._drain();
     };
+    answered.withError = true;
     this._send([...item.args, answered], item.flags);
   }
 }

@@ -145,7 +145,6 @@
  *   timestampRequests?: boolean,
  *   timestampParam?: string,
  *   transportOptions?: { [transport: string]: any },
- *   forceBase64?: boolean,
  *   protocols?: string | string[],
  *   autoUnref?: boolean,
  *   WebSocket?: any,

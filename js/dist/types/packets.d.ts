@@ -4,12 +4,6 @@
  */
 export function encodePacket({ type, data }: EnginePacket): any;
 /**
- * A packet as text, whatever it carries.
- * @param {EnginePacket} packet
- * @returns {Promise<string> | string}
- */
-export function encodeText(packet: EnginePacket): Promise<string> | string;
-/**
  * Throws at what is no packet.
  * @param {any} encoded a text or an ArrayBuffer
  * @returns {EnginePacket}

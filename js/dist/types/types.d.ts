@@ -118,7 +118,6 @@ export type EngineOptions = {
     transportOptions?: {
         [transport: string]: any;
     };
-    forceBase64?: boolean;
     protocols?: string | string[];
     autoUnref?: boolean;
     WebSocket?: any;

@@ -55,11 +55,10 @@ export class Transport extends Emitter {
    * @param {boolean} stamped whether the address must be new, so that nobody answers from a cache
    */
   _url(scheme, stamped) {
-    const { address, path, timestampParam = "t", forceBase64 } = this.opts;
+    const { address, path, timestampParam = "t" } = this.opts;
     /** @type {Record<string, any>} */
     const query = { ...this.query, EIO: 4, transport: this.name };
     if (this._sid) query.sid = this._sid;
-    if (forceBase64) query.b64 = 1;
     if (stamped) query[timestampParam] = Date.now().toString(36) + Math.random().toString(36).slice(2, 6);
     return `${scheme}${address.secure ? "s" : ""}://${address.host}${path}?${encodeQuery(query)}`;
   }

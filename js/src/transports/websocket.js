@@ -1,5 +1,5 @@
 // WebSocket: the browser's, that of Node.js 22 and later, or one that is given.
-import { decodePacket, encodePacket, encodeText } from "../packets.js";
+import { decodePacket, encodePacket } from "../packets.js";
 import { isNode } from "../platform.js";
 import { Transport } from "./transport.js";
 
@@ -41,13 +41,9 @@ export class WebSocketTransport extends Transport {
   }
 
   /** @param {import("../packets.js").EnginePacket[]} packets */
-  async send(packets) {
-    for (const packet of packets) {
-      let frame = this.opts.forceBase64 ? encodeText(packet) : encodePacket(packet);
-      if (frame instanceof Promise) frame = await frame;
-      if (this.#ws.readyState === 1) this.#ws.send(frame);
-    }
-    // Later, so that packets of the same moment are sent together and in order.
+  send(packets) {
+    for (const packet of packets) if (this.#ws.readyState === 1) this.#ws.send(encodePacket(packet));
+    // Later, so that packets of the same moment are sent together.
     queueMicrotask(() => this._emit("drain"));
   }
 

@@ -3,7 +3,7 @@ export class WebSocketTransport extends Transport {
     get writable(): boolean;
     open(): void;
     /** @param {import("../packets.js").EnginePacket[]} packets */
-    send(packets: import("../packets.js").EnginePacket[]): Promise<void>;
+    send(packets: import("../packets.js").EnginePacket[]): void;
     close(): void;
     #private;
 }
