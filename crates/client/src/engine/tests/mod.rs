@@ -1,0 +1,4 @@
+//! The engine against real servers, proxies and hostile servers.
+
+mod echo;
+mod support;
