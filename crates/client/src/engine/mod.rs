@@ -36,8 +36,10 @@ mod websocket;
 
 pub(crate) use config::EngineConfig;
 pub(crate) use cookies::CookieJar;
-pub(crate) use driver::{Engine, EngineEvent, Opened};
-pub use error::ConnectError;
-pub use proxy::{Proxy, ProxyError};
+pub(crate) use driver::{Engine, EngineEvent};
+pub use error::{ConnectError, HttpError, TransportError};
+pub(crate) use proxy::Proxy;
+pub use proxy::ProxyError;
 pub(crate) use trunkline_proto::eio::{CloseReason, TransportKind};
-pub use url::{Url, UrlError};
+pub(crate) use url::Url;
+pub use url::UrlError;
