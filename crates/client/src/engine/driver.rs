@@ -207,6 +207,9 @@ impl Engine {
                 }
                 Poll::Pending => {}
             }
+            if matches!(&self.transport, Transport::WebSocket(websocket) if websocket.owes_pong()) {
+                continue;
+            }
             if self.poll_timer(cx).is_pending() {
                 return Poll::Pending;
             }
@@ -360,6 +363,10 @@ impl Engine {
                                 self.probe_error =
                                     Some(ConnectError::NotSocketIo { why: "it did not answer the probe" });
                                 self.session.handle_probe_packet(&packet);
+                                if self.session.is_upgrading() {
+                                    // It did; what may still happen is that the last poll takes too long.
+                                    self.probe_error = None;
+                                }
                                 return Poll::Ready(());
                             }
                             Err(violation) => TransportError::from(violation).into(),
