@@ -82,7 +82,8 @@ impl Engine {
     /// # Errors
     /// What went wrong with the last transport that was tried.
     pub(crate) async fn connect(config: &EngineConfig, jar: &mut CookieJar) -> Result<Self, ConnectError> {
-        let Session { endpoint, open, transport } = open::open(config, jar).await?;
+        // Boxed: what connecting needs is not kept in the owner's task for the session's whole life.
+        let Session { endpoint, open, transport } = Box::pin(open::open(config, jar)).await?;
         let kind = match transport {
             Transport::WebSocket(_) => TransportKind::WebSocket,
             Transport::Polling(_) | Transport::Gone => TransportKind::Polling,

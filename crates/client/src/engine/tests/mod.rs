@@ -4,6 +4,7 @@ mod cookies;
 mod echo;
 mod heartbeat;
 mod hostile;
+mod memory;
 mod proxies;
 mod raw;
 mod support;
