@@ -82,7 +82,8 @@ impl Engine {
     /// # Errors
     /// What went wrong with the last transport that was tried.
     pub(crate) async fn connect(config: &EngineConfig, jar: &mut CookieJar) -> Result<Self, ConnectError> {
-        let Session { endpoint, open, transport } = open::open(config, jar).await?;
+        // Boxed: what connecting needs is not kept in the owner's task for the session's whole life.
+        let Session { endpoint, open, transport } = Box::pin(open::open(config, jar)).await?;
         let kind = match transport {
             Transport::WebSocket(_) => TransportKind::WebSocket,
             Transport::Polling(_) | Transport::Gone => TransportKind::Polling,
@@ -206,6 +207,9 @@ impl Engine {
                     continue;
                 }
                 Poll::Pending => {}
+            }
+            if matches!(&self.transport, Transport::WebSocket(websocket) if websocket.owes_pong()) {
+                continue;
             }
             if self.poll_timer(cx).is_pending() {
                 return Poll::Pending;
@@ -360,6 +364,10 @@ impl Engine {
                                 self.probe_error =
                                     Some(ConnectError::NotSocketIo { why: "it did not answer the probe" });
                                 self.session.handle_probe_packet(&packet);
+                                if self.session.is_upgrading() {
+                                    // It did; what may still happen is that the last poll takes too long.
+                                    self.probe_error = None;
+                                }
                                 return Poll::Ready(());
                             }
                             Err(violation) => TransportError::from(violation).into(),

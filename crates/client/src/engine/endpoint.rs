@@ -36,11 +36,11 @@ impl Endpoint {
     /// One exchange of polling: over `conn` if the server keeps it, else over a new connection, which is given back.
     pub(super) async fn poll(
         &self,
-        conn: Option<HttpConn>,
+        conn: Option<Box<HttpConn>>,
         sid: Option<&str>,
         body: Option<Vec<u8>>,
         limit: Duration,
-    ) -> Result<(Answer, HttpConn), ConnectError> {
+    ) -> Result<(Answer, Box<HttpConn>), ConnectError> {
         let exchange = async {
             let request = self.polling_request(sid, body)?;
             let (answer, conn) = self.exchange(conn, request).await?;
@@ -78,11 +78,11 @@ impl Endpoint {
 
     async fn exchange(
         &self,
-        conn: Option<HttpConn>,
+        conn: Option<Box<HttpConn>>,
         mut request: Request<Full<Bytes>>,
-    ) -> Result<(Answer, HttpConn), ConnectError> {
+    ) -> Result<(Answer, Box<HttpConn>), ConnectError> {
         let limit = self.config.max_payload.saturating_mul(2);
-        if let Some(mut conn) = conn.filter(HttpConn::is_reusable) {
+        if let Some(mut conn) = conn.filter(|conn| conn.is_reusable()) {
             match conn.exchange(request, limit).await {
                 Ok(answer) => return Ok((answer, conn)),
                 // The server closed it while it was idle.
@@ -91,7 +91,7 @@ impl Endpoint {
             }
         }
         let stream = dial(&self.config).await?;
-        let mut conn = HttpConn::new(stream).await.map_err(|error| self.http_error(error))?;
+        let mut conn = Box::new(HttpConn::new(stream).await.map_err(|error| self.http_error(error))?);
         match conn.exchange(request, limit).await {
             Ok(answer) => Ok((answer, conn)),
             Err(ExchangeError::Failed(error)) => Err(self.http_error(error)),
@@ -190,7 +190,8 @@ pub(super) fn refusal(answer: &Answer) -> ConnectError {
             (None, String::from_utf8_lossy(front).into_owned())
         }
     };
-    message.truncate(message.floor_char_boundary(MAX_MESSAGE));
+    let end = (0..=MAX_MESSAGE).rev().find(|at| message.is_char_boundary(*at)).unwrap_or(0);
+    message.truncate(end);
     ConnectError::Handshake { status, code, message }
 }
 

@@ -6,7 +6,7 @@ use std::pin::pin;
 use bytes::Bytes;
 use http::{HeaderMap, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full, Limited};
-use hyper::body::Incoming;
+use hyper::body::{Body, Incoming};
 use hyper::client::conn::http1::{self, Connection, Parts, SendRequest};
 use hyper_util::rt::TokioIo;
 
@@ -118,6 +118,10 @@ impl Wire {
 
     async fn read(&mut self, response: Response<Incoming>, limit: usize) -> Result<Answer, HttpError> {
         let (head, body) = response.into_parts();
+        // A length that is too large is refused before the body comes.
+        if body.size_hint().lower() > limit.try_into().unwrap_or(u64::MAX) {
+            return Err(HttpError::TooLarge { limit });
+        }
         let body = match self.drive(Limited::new(body, limit).collect()).await {
             Ok(body) => body.to_bytes(),
             Err(error) => match error.downcast::<hyper::Error>() {

@@ -27,11 +27,11 @@ pub(super) struct Polling {
 
 /// One connection, or the exchange that uses it.
 enum Lane {
-    Idle(Option<HttpConn>),
+    Idle(Option<Box<HttpConn>>),
     Busy(Exchange),
 }
 
-type Exchange = Pin<Box<dyn Future<Output = Result<(Answer, HttpConn), ConnectError>> + Send>>;
+type Exchange = Pin<Box<dyn Future<Output = Result<(Answer, Box<HttpConn>), ConnectError>> + Send>>;
 
 impl Polling {
     /// A session whose first GET was answered over `conn` with `body`, whose first packet opened it.
@@ -39,7 +39,7 @@ impl Polling {
         endpoint: Arc<Endpoint>,
         sid: &str,
         silence: Duration,
-        conn: HttpConn,
+        conn: Box<HttpConn>,
         body: Body,
     ) -> Self {
         let patience = silence.max(endpoint.config.request_timeout);

@@ -61,8 +61,11 @@ impl WebSocket {
                 Ok(Some(frame)) => return Poll::Ready(Ok(frame)),
                 Ok(None) => {}
                 Err(error) => {
-                    if let TransportError::Frame(violation) = &error {
-                        self.say_goodbye(cx, violation.close_code());
+                    match &error {
+                        TransportError::Frame(violation) => self.say_goodbye(cx, violation.close_code()),
+                        // The answer to a close frame has its code (RFC 6455 section 5.5.1).
+                        TransportError::Closed { code, .. } => self.say_goodbye(cx, *code),
+                        _ => {}
                     }
                     return Poll::Ready(Err(error));
                 }
@@ -73,6 +76,11 @@ impl WebSocket {
     /// Whether everything that was encoded is with the kernel.
     pub(super) fn is_flushed(&self) -> bool {
         self.out.is_empty() && !self.unflushed
+    }
+
+    /// Whether [`WebSocket::poll_send`] has something new to write although nothing was queued: the answer to a ping.
+    pub(super) fn owes_pong(&self) -> bool {
+        self.pong.is_some() && self.out.is_empty()
     }
 
     /// Bytes that are encoded but not with the kernel.

@@ -122,7 +122,8 @@ impl ClientSession {
     }
 
     /// Whether the server has been silent for longer than it may, although no timer may have fired yet: after the
-    /// machine slept, what is sent now would be lost (reference: `_hasPingExpired`).
+    /// machine slept, what is sent now would be lost (reference: `_hasPingExpired`). A wall clock that is set forward looks
+    /// the same and costs a reconnection, as it does in the reference.
     pub fn has_expired(&self, now: Moment) -> bool {
         now.monotonic >= self.heartbeat.monotonic || now.wall >= self.heartbeat.wall
     }

@@ -118,7 +118,8 @@ mod tests {
     #[test]
     fn each_rule_has_its_error() {
         let extension = ("Sec-WebSocket-Extensions", "permessage-deflate");
-        let rows: &[(u16, &[(&str, &str)], HandshakeError)] = &[
+        type Row<'a> = (u16, &'a [(&'a str, &'a str)], HandshakeError);
+        let rows: &[Row<'_>] = &[
             (200, &[UPGRADE, CONNECTION, ACCEPT], HandshakeError::Status(200)),
             (101, &[CONNECTION, ACCEPT], HandshakeError::Upgrade),
             (101, &[("Upgrade", "h2c"), CONNECTION, ACCEPT], HandshakeError::Upgrade),

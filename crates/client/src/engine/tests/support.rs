@@ -80,13 +80,14 @@ pub(super) fn tls() -> Arc<ClientConfig> {
     Arc::new(config)
 }
 
-/// Trusts the same, and shows a certificate.
+/// Trusts `roots`, and shows a certificate.
 pub(super) fn tls_with(
+    roots: &Arc<RootCertStore>,
     certificate: CertificateDer<'static>,
     key: PrivateKeyDer<'static>,
 ) -> Arc<ClientConfig> {
     let config = ClientConfig::builder()
-        .with_root_certificates(roots())
+        .with_root_certificates(Arc::clone(roots))
         .with_client_auth_cert(vec![certificate], key)
         .expect("key and certificate belong together");
     Arc::new(config)
