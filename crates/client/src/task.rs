@@ -129,6 +129,8 @@ impl Task {
 
     fn handle(&mut self, happened: Happened) {
         let now = Instant::now();
+        // Without a namespace the machine may have nothing to tell, but somebody waits for the connection.
+        let is_news = matches!(happened, Happened::Opened(_) | Happened::Engine(EngineEvent::Closed(..)));
         match happened {
             Happened::Woken => {}
             Happened::Opened(Ok(engine)) => {
@@ -149,6 +151,9 @@ impl Task {
                 self.shared.manager.lock().handle_open_failed(&error, now);
             }
             Happened::Engine(event) => self.handle_engine(event, now),
+        }
+        if is_news {
+            self.note_progress();
         }
         let mut manager = self.shared.manager.lock();
         manager.handle_timeout(now);
@@ -214,11 +219,16 @@ impl Task {
             }
         }
         if changed {
-            self.shared.progress.send_modify(|count| *count = count.wrapping_add(1));
+            self.note_progress();
             if let Link::Open(engine) = &self.link {
                 self.shared.manager.lock().handle_transport(engine.buffered(), engine.is_writable());
             }
         }
+    }
+
+    /// For those who wait for a state.
+    fn note_progress(&self) {
+        self.shared.progress.send_modify(|count| *count = count.wrapping_add(1));
     }
 
     fn send(&mut self, nsp: Nsp, message: Message, is_event: bool) {
@@ -321,7 +331,7 @@ impl Drop for Task {
             core.changes.lock().end();
             core.events.lock().end();
         }
-        self.shared.progress.send_modify(|count| *count = count.wrapping_add(1));
+        self.note_progress();
         self.shared.ended.send_replace(true);
     }
 }
