@@ -3,9 +3,11 @@
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
+use std::time::{Instant, SystemTime};
 
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::{Notify, watch};
+use trunkline_proto::eio::{Moment, TransportKind};
 use trunkline_proto::sio::{OwnedArgs, Parser};
 
 use crate::ack::{AckTarget, Waiter};
@@ -49,7 +51,7 @@ pub(crate) struct Shared {
 /// What handles may ask about the connection.
 #[derive(Debug, Default)]
 pub(crate) struct Connection {
-    pub(crate) transport: Option<trunkline_proto::eio::TransportKind>,
+    pub(crate) transport: Option<TransportKind>,
     pub(crate) failure: Option<ConnectError>,
 }
 
@@ -169,6 +171,11 @@ impl Core {
             jobs: Mutex::default(),
         }
     }
+}
+
+/// Now, on both clocks.
+pub(crate) fn moment() -> Moment {
+    Moment { monotonic: Instant::now(), wall: SystemTime::now() }
 }
 
 /// So many times the bound of waiting events may be read while somebody waits for an answer.

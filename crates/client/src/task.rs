@@ -18,7 +18,7 @@ use crate::events::{Event, Lifecycle};
 use crate::listeners::Outgoing;
 use crate::manager::{Message, Nsp, Output};
 use crate::run;
-use crate::shared::{Core, Job, Shared};
+use crate::shared::{Core, Job, Shared, moment};
 
 pub(crate) struct Task {
     shared: Arc<Shared>,
@@ -33,7 +33,7 @@ pub(crate) struct Task {
 
 enum Link {
     None,
-    Opening(BoxFuture<'static, Result<Engine, engine::ConnectError>>),
+    Opening(BoxFuture<'static, Result<Box<Engine>, engine::ConnectError>>),
     Open(Box<Engine>),
 }
 
@@ -41,7 +41,7 @@ enum Link {
 enum Happened {
     /// Somebody called, or a deadline is due.
     Woken,
-    Opened(Result<Engine, engine::ConnectError>),
+    Opened(Result<Box<Engine>, engine::ConnectError>),
     Engine(EngineEvent),
 }
 
@@ -141,8 +141,8 @@ impl Task {
                     connection.failure = None;
                     connection.transport = Some(engine.transport());
                 }
-                self.link = Link::Open(Box::new(engine));
-                self.shared.manager.lock().handle_opened(patience, now);
+                self.link = Link::Open(engine);
+                self.shared.manager.lock().handle_opened(patience, moment());
             }
             Happened::Opened(Err(error)) => {
                 self.link = Link::None;
@@ -170,7 +170,7 @@ impl Task {
         match event {
             EngineEvent::Text(text) => manager.handle_text(&text, now),
             EngineEvent::Binary(data) => manager.handle_binary(data, now),
-            EngineEvent::Ping => manager.handle_ping(now),
+            EngineEvent::Ping => manager.handle_ping(moment()),
             EngineEvent::Upgraded => {
                 if let Link::Open(engine) = &self.link {
                     self.shared.connection.lock().transport = Some(engine.transport());
@@ -182,7 +182,8 @@ impl Task {
             EngineEvent::Closed(reason, description) => {
                 self.link = Link::None;
                 self.shared.connection.lock().transport = None;
-                manager.handle_closed(reason.into(), description.map(Into::into), now);
+                let description = description.map(Arc::from);
+                manager.handle_closed(reason.into(), description.as_ref(), now);
             }
         }
         if self.shared.is_flooded(&manager) {
@@ -201,8 +202,9 @@ impl Task {
             match output {
                 Output::Open => {
                     let (config, mut jar) = (Arc::clone(&self.config), self.jar.clone());
-                    self.link =
-                        Link::Opening(Box::pin(async move { Engine::connect(&config, &mut jar).await }));
+                    self.link = Link::Opening(Box::pin(async move {
+                        Engine::connect(&config, &mut jar).await.map(Box::new)
+                    }));
                 }
                 Output::Close => self.close(),
                 Output::Send { nsp, message, is_event } => self.send(nsp, message, is_event),
@@ -255,9 +257,9 @@ impl Task {
         if !sent {
             // Something was lost, perhaps half a packet: a new connection is the only honest way on.
             let reason = CloseReason::TransportError.into();
-            let description = Some("more to send than may be held".into());
+            let description = Arc::from("more to send than may be held");
             self.link = Link::None;
-            self.shared.manager.lock().handle_closed(reason, description, Instant::now());
+            self.shared.manager.lock().handle_closed(reason, Some(&description), Instant::now());
         }
     }
 
