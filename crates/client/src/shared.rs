@@ -76,18 +76,27 @@ impl Shared {
         self.wake.notify_one();
     }
 
-    /// Whether reading stops: events are at their bound, and nobody needs an answer that is among what was not read.
+    /// Whether reading stops: events are at their bound, and nobody needs what was not read, be it an answer or the server's
+    /// word that a socket is connected.
     pub(crate) fn must_pause(&self) -> bool {
         self.inbound.reaches(1, &self.limits) && self.must_pause_with(&self.manager.lock())
     }
 
     pub(crate) fn must_pause_with(&self, manager: &Manager<Waiter>) -> bool {
-        self.inbound.reaches(1, &self.limits) && !manager.is_answer_awaited()
+        self.inbound.reaches(1, &self.limits) && manager.is_settled() && !manager.is_answer_awaited()
     }
 
-    /// Whether so much was read for the sake of an answer that the connection cannot be kept.
-    pub(crate) fn is_flooded(&self, manager: &Manager<Waiter>) -> bool {
-        self.inbound.reaches(FLOOD, &self.limits) && manager.is_answer_awaited()
+    /// Ends the connection if so much was read for the sake of an answer that it cannot be kept; whether it did.
+    pub(crate) fn end_flood(&self) -> bool {
+        if !self.inbound.reaches(FLOOD, &self.limits) {
+            return false;
+        }
+        let mut manager = self.manager.lock();
+        let is_flood = manager.is_open() && manager.is_answer_awaited();
+        if is_flood {
+            manager.overflow(Instant::now());
+        }
+        is_flood
     }
 
     pub(crate) fn socket(&self, nsp: Nsp) -> Option<Arc<Core>> {

@@ -29,6 +29,8 @@ pub(crate) struct Task {
     closing: Vec<JoinHandle<()>>,
     timer: Pin<Box<Sleep>>,
     timer_at: Option<Instant>,
+    /// When a connection that is not read is next asked whether it is still alive.
+    pause_check: Option<Instant>,
 }
 
 enum Link {
@@ -59,6 +61,7 @@ impl Task {
             closing: Vec::new(),
             timer: Box::pin(tokio::time::sleep(Duration::ZERO)),
             timer_at: None,
+            pause_check: None,
         }
     }
 
@@ -66,6 +69,9 @@ impl Task {
     pub(crate) async fn run(mut self) {
         loop {
             self.carry_out();
+            if self.shared.end_flood() {
+                self.carry_out();
+            }
             if self.shared.manager.lock().is_shut() {
                 break;
             }
@@ -113,8 +119,10 @@ impl Task {
         let mut at = self.shared.manager.lock().poll_timeout();
         if matches!(self.link, Link::Open(_)) && self.shared.must_pause() {
             // While nobody calls the engine, nobody else notices that the server has given up on us.
-            let check = Instant::now() + PAUSE_CHECK;
+            let check = *self.pause_check.get_or_insert_with(|| Instant::now() + PAUSE_CHECK);
             at = Some(at.map_or(check, |at| at.min(check)));
+        } else {
+            self.pause_check = None;
         }
         let Some(at) = at else {
             self.timer_at = None;
@@ -124,7 +132,10 @@ impl Task {
             self.timer_at = Some(at);
             self.timer.as_mut().reset(at.into());
         }
-        self.timer.as_mut().poll(cx).map(|()| self.timer_at = None)
+        self.timer.as_mut().poll(cx).map(|()| {
+            self.timer_at = None;
+            self.pause_check = None;
+        })
     }
 
     fn handle(&mut self, happened: Happened) {
@@ -185,9 +196,6 @@ impl Task {
                 let description = description.map(Arc::from);
                 manager.handle_closed(reason.into(), description.as_ref(), now);
             }
-        }
-        if self.shared.is_flooded(&manager) {
-            manager.overflow(now);
         }
     }
 

@@ -166,6 +166,12 @@ impl<W> Manager<W> {
         self.namespaces.get(nsp.0)?.failure.as_ref()
     }
 
+    /// Whether a namespace is connected and none is about to be.
+    pub(crate) fn is_settled(&self) -> bool {
+        self.namespaces.iter().any(Namespace::is_connected)
+            && self.namespaces.iter().all(|namespace| namespace.stage_deadline().is_none())
+    }
+
     /// Whether anybody waits for an answer.
     pub(crate) fn is_answer_awaited(&self) -> bool {
         self.namespaces.iter().any(|namespace| !namespace.acks.is_empty())
