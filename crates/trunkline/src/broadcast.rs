@@ -188,6 +188,7 @@ impl Broadcast {
         mut seen: impl FnMut(&Socket),
     ) -> Result<(), BroadcastError> {
         let io = &namespace.io;
+        io.parts.budget.relieve();
         if io.parts.budget.is_exhausted() {
             return Err(BroadcastError::Overloaded);
         }
@@ -200,7 +201,18 @@ impl Broadcast {
             }
         };
         let encoded = encoded.map_err(EncodeError::from)?;
-        namespace.notify_outgoing(|| Outgoing::to_rooms(&self.target, event, &encoded));
+        if namespace.wants_outgoing() {
+            // The hooks see no offset: it is not known yet.
+            let plain = match log {
+                None => None,
+                Some(_) => Some(
+                    sio::encode_event(parser, HEADROOM, &namespace.name, id, event, args)
+                        .map_err(EncodeError::from)?,
+                ),
+            };
+            let seen = plain.as_ref().unwrap_or(&encoded);
+            namespace.notify_outgoing(|| Outgoing::to_rooms(&self.target, event, seen));
+        }
         let Flags { volatile, compress } = self.flags;
         let class = if volatile { Class::Volatile } else { Class::Event };
         let mut push = |packet: &Arc<Packet>| -> SmallVec<[Delivery; 4]> {

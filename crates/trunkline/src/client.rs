@@ -24,7 +24,8 @@ use crate::recovery::{Claim, NamespaceLog, Outcome};
 use crate::run::{Event, Panicked, Run, guard_poll};
 use crate::session::{Command, Session};
 use crate::shard::Class;
-use crate::socket::{Recoverable, Socket, SocketId, reason_of};
+use crate::sid::Id;
+use crate::socket::{Flags, Recoverable, Socket, SocketId, reason_of};
 use crate::wire::{HEADROOM, Packet};
 
 /// One connection's namespaces.
@@ -77,6 +78,8 @@ const INVALID_NAMESPACE: &str = "Invalid namespace";
 const MAX_NAMESPACE: usize = 256;
 /// Bytes of a CONNECT's payload: it is kept as long as its socket.
 const MAX_AUTH: usize = 16 * 1024;
+/// Bytes that CONNECT and its namespace's name take at most.
+const CONNECT_MARGIN: usize = 1024;
 /// What an event costs in the queue beside its bytes.
 const EVENT_COST: usize = 64;
 
@@ -322,10 +325,12 @@ impl Client {
     fn entered_again(&self, log: &NamespaceLog, entered: &Entered) -> Option<Socket> {
         let (namespace, admission) = (entered.namespace.namespace(), &entered.admission);
         let claim = Claim::of(admission.raw_auth());
-        if let Some(old) = log.holder(&claim) {
-            self.replace(&old);
-        }
-        let mut admitted = log.admit(&claim, self.session.engine.config.max_send_buffer);
+        let mut admitted = loop {
+            match log.admit(&claim, self.room()) {
+                Ok(admitted) => break admitted,
+                Err(old) => self.replace(&old),
+            }
+        };
         let is_recovered = admitted.outcome == Some(Outcome::Restored);
         if !is_recovered && !entered.is_checked {
             return None;
@@ -335,26 +340,39 @@ impl Client {
         socket.restore_data(admitted.take_data());
         let (sid, pid) = (socket.id().as_str(), admitted.pid());
         let name = &namespace.name;
-        self.push(sio::encode_connect(self.io.config.parser, HEADROOM, name, Some(sid), Some(pid.as_str())));
+        let connect =
+            sio::encode_connect(self.io.config.parser, HEADROOM, name, Some(sid), Some(pid.as_str()));
+        let connect = Packet::encoded(connect, true, &self.session.engine.budget);
         // CONNECT goes first: not every client keeps events that come before it.
-        for packet in admitted.take_missed() {
-            self.push_packet(&packet, Class::Event);
+        let missed = admitted.take_missed();
+        let packets = missed.iter().map(|packet| (packet, Class::Event));
+        let packets = std::iter::once((&connect, Class::Control)).chain(packets);
+        if !self.session.shard.with(|state| state.push_all(self.session.slot, packets)) {
+            self.session.command(Command::Close(CloseReason::SlowReader));
         }
         let events = socket.enter(&admitted.rooms());
         let (outcome, latest) = (admitted.outcome, admitted.latest());
         admitted.finish(&socket);
+        drop(missed);
         namespace.tell_rooms(events);
         if let Some(outcome) = outcome {
             self.io.parts.metrics.recovery(outcome);
             if let (false, Some(event)) = (is_recovered, log.settings.gap_event_name()) {
                 let gap =
                     serde_json::json!({ "from": claim.offset, "to": latest, "reason": outcome.as_str() });
-                if let Err(error) = socket.emit(event, gap) {
+                // Not kept: clients must not be able to fill the log.
+                if let Err(error) = socket.emit_kept(event, &gap, Flags::default(), false) {
                     tracing::debug!(?socket, %error, "the gap event was not sent");
                 }
             }
         }
         Some(socket)
+    }
+
+    /// Bytes that the client's outbox takes, with a margin for CONNECT.
+    fn room(&self) -> usize {
+        let queued = self.session.shard.with(|state| state.get(self.session.slot).map_or(0, |o| o.bytes));
+        self.session.engine.config.max_send_buffer.saturating_sub(queued + CONNECT_MARGIN)
     }
 
     /// The client has opened another connection: the server has not noticed yet that this socket's is lost.
@@ -409,12 +427,18 @@ impl Client {
         self.push(encoded);
     }
 
-    fn push(&self, encoded: sio::Encoded) {
-        self.push_packet(&Packet::encoded(encoded, true, &self.session.engine.budget), Class::Control);
+    /// Calls `each` for the sockets that can be recovered.
+    fn recoverable(&self, each: impl Fn(&NamespaceLog, &Id)) {
+        for socket in self.sockets.iter().filter(|e| !e.gone).map(|e| &e.socket) {
+            if let Some((log, recoverable)) = socket.log() {
+                each(log, &recoverable.pid);
+            }
+        }
     }
 
-    fn push_packet(&self, packet: &Arc<Packet>, class: Class) {
-        if self.session.push(packet, class) == crate::shard::Push::Full {
+    fn push(&self, encoded: sio::Encoded) {
+        let packet = Packet::encoded(encoded, true, &self.session.engine.budget);
+        if self.session.push(&packet, Class::Control) == crate::shard::Push::Full {
             self.session.command(Command::Close(CloseReason::SlowReader));
         }
     }
@@ -477,6 +501,7 @@ impl SessionApp for Client {
         let budget = &self.session.engine.budget;
         budget.add(holds);
         budget.sub(held);
+        budget.relieve();
         // What comes in counts too: over the bound nobody may make us hold more.
         let result =
             if holds > held && budget.is_over() { Err(CloseReason::InboundOverflow) } else { result };
@@ -534,6 +559,14 @@ impl SessionApp for Client {
         self.session.command(Command::Finish(CloseReason::ForcedClose));
     }
 
+    fn on_ping(&mut self) {
+        self.recoverable(|log, pid| log.pinged(pid));
+    }
+
+    fn on_pong(&mut self) {
+        self.recoverable(|log, pid| log.ponged(pid));
+    }
+
     fn on_close(&mut self, reason: CloseReason, cx: &mut Context<'_>) {
         self.entering.clear();
         self.connect_deadline = None;
@@ -586,7 +619,7 @@ async fn admit(
         }
     }
     let Some(hold) = found else { return Err(Refusal::new(INVALID_NAMESPACE)) };
-    let limit = session.engine.config.max_send_buffer;
+    let limit = session.engine.config.max_send_buffer.saturating_sub(CONNECT_MARGIN);
     let is_spared = session.version == Version::V4
         && hold.namespace().log().is_some_and(|log| {
             !log.settings.runs_checks() && log.could_restore(&Claim::of(admission.raw_auth()), limit)

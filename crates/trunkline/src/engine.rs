@@ -65,6 +65,10 @@ pub(crate) trait SessionApp: Send {
     fn on_disconnect_all(&mut self, cx: &mut Context<'_>) {
         let _ = cx;
     }
+    /// A heartbeat is about to be queued behind all that was sent so far.
+    fn on_ping(&mut self) {}
+    /// The client has answered a heartbeat: it has read what was queued before it.
+    fn on_pong(&mut self) {}
     /// The session is over; called once.
     fn on_close(&mut self, reason: CloseReason, cx: &mut Context<'_>);
     /// After `on_close`: ready when nothing runs any more.
@@ -216,11 +220,14 @@ impl EngineCore {
         self.closing.load(Ordering::Acquire)
     }
 
-    /// Whether another session may be opened now; if so, it counts for the rate.
+    /// Whether another session may be opened.
     pub(crate) fn has_place(&self) -> bool {
-        !self.is_closing()
-            && self.session_count() < self.config.max_sessions
-            && self.handshakes.as_ref().is_none_or(|rate| rate.take(Instant::now()))
+        !self.is_closing() && self.session_count() < self.config.max_sessions
+    }
+
+    /// Whether another session may be opened so soon; if so, it counts.
+    pub(crate) fn may_open_now(&self) -> bool {
+        self.handshakes.as_ref().is_none_or(|rate| rate.take(Instant::now()))
     }
 
     /// Refuses new sessions from now on and closes all, each after what is queued for it, `pace` of them in a second or all at once;
@@ -228,9 +235,9 @@ impl EngineCore {
     pub(crate) async fn close(&self, pace: Option<u32>) {
         self.closing.store(true, Ordering::Release);
         let sessions: Vec<_> = self.shards.iter().flat_map(|shard| shard.sessions()).collect();
-        let step = pace.map_or(usize::MAX, |pace| (pace as usize / STEPS_PER_SECOND as usize).max(1));
-        let pause = pace.map(|pace| Duration::from_secs(1) / pace.clamp(1, STEPS_PER_SECOND));
-        for (index, sessions) in sessions.chunks(step).enumerate() {
+        let step = pace.map_or(u32::MAX, |pace| (pace / STEPS_PER_SECOND).max(1));
+        let pause = pace.map(|pace| Duration::from_secs(1) * step / pace.max(1));
+        for (index, sessions) in sessions.chunks(step as usize).enumerate() {
             if let Some(pause) = pause.filter(|_| index > 0) {
                 tokio::time::sleep(pause).await;
             }

@@ -84,6 +84,8 @@ async fn work(shard: &Shard) -> Work {
 fn relieve(shard: &Shard, looked: &mut Instant) {
     if shard.with(|state| state.budget.is_over()) && looked.elapsed() >= PRESSURE {
         *looked = Instant::now();
+        let budget = shard.with(|state| Arc::clone(&state.budget));
+        budget.relieve();
         shard.with(|state| state.shed(SHED));
     }
 }

@@ -1,7 +1,7 @@
 //! `Io`: the Socket.IO server, and how it is described.
 
 use std::any::{Any, TypeId};
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap};
 use std::future::Future;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Weak};
@@ -43,7 +43,7 @@ pub(crate) struct IoCore {
     next_namespace: AtomicU32,
     on_namespace: RwLock<Vec<NamespaceHook>>,
     /// Namespaces of patterns that are empty, and when nobody can come back to them any more.
-    emptied: Mutex<VecDeque<(Instant, Weak<NamespaceCore>)>>,
+    emptied: Mutex<BTreeMap<(Instant, u32), Weak<NamespaceCore>>>,
 }
 
 /// What all namespaces share. It knows no namespace, so that they can hold it without holding themselves alive.
@@ -51,6 +51,10 @@ pub(crate) struct Shared {
     pub(crate) config: IoConfig,
     pub(crate) parts: Parts,
     pub(crate) states: States,
+    /// How long the loss of a connection can go unnoticed.
+    pub(crate) noticing: Duration,
+    /// The logs of the namespaces: what they keep is given up when memory is short.
+    logs: Mutex<Vec<Weak<NamespaceLog>>>,
 }
 
 type NamespaceHook = Arc<dyn Fn(&Namespace) + Send + Sync>;
@@ -106,6 +110,18 @@ impl std::fmt::Debug for States {
 }
 
 impl Shared {
+    pub(crate) fn keep_log(&self, log: &Arc<NamespaceLog>) {
+        let mut logs = self.logs.lock();
+        logs.retain(|log| log.strong_count() > 0);
+        logs.push(Arc::downgrade(log));
+    }
+
+    /// Gives up half of what each log keeps; false if none kept anything.
+    fn halve_logs(&self) -> bool {
+        let logs: Vec<_> = self.logs.lock().iter().filter_map(Weak::upgrade).collect();
+        logs.iter().filter(|log| log.halve()).count() > 0
+    }
+
     pub(crate) fn must_have(&self, missing: Option<&'static str>, what: &str) {
         if let Some(name) = missing {
             panic!("the handler of \"{what}\" asks for State<{name}>: give one to Io::builder().state(..)");
@@ -217,25 +233,39 @@ impl IoCore {
             return;
         }
         match child.log().and_then(NamespaceLog::idle_at) {
-            Some(at) => self.emptied.lock().push_back((at, Arc::downgrade(child))),
+            Some(at) => {
+                if !child.is_listed.swap(true, Ordering::AcqRel) {
+                    self.emptied.lock().insert((at, child.id), Arc::downgrade(child));
+                }
+            }
             None => drop(self.namespaces.remove_empty(child)),
         }
+        self.sweep();
     }
 
-    /// Removes what has been empty for long enough. Whoever makes a new namespace pays for it.
+    /// Removes what has been empty for long enough.
     fn sweep(&self) {
         let now = Instant::now();
         loop {
             let child = {
                 let mut emptied = self.emptied.lock();
-                match emptied.front() {
-                    Some((at, _)) if *at <= now => emptied.pop_front().and_then(|(_, child)| child.upgrade()),
-                    _ => return,
+                match emptied.first_entry().filter(|first| first.key().0 <= now) {
+                    Some(first) => first.remove().upgrade(),
+                    None => return,
                 }
             };
-            // One that was entered and left again meanwhile has another entry.
-            if let Some(child) = child.filter(|child| child.log().and_then(NamespaceLog::idle_at).is_none()) {
-                self.namespaces.remove_empty(&child);
+            let Some(child) = child else { continue };
+            child.is_listed.store(false, Ordering::Release);
+            if child.socket_count() > 0 {
+                continue;
+            }
+            // It may have been entered and left again meanwhile.
+            match child.log().and_then(NamespaceLog::idle_at) {
+                Some(at) if !child.is_listed.swap(true, Ordering::AcqRel) => {
+                    self.emptied.lock().insert((at, child.id), Arc::downgrade(&child));
+                }
+                Some(_) => {}
+                None => drop(self.namespaces.remove_empty(&child)),
             }
         }
     }
@@ -579,9 +609,11 @@ impl IoBuilder {
     pub fn build(self) -> Io {
         let Self { config, io, states } = self;
         let mut made = None;
+        let noticing = config.ping_interval.saturating_add(config.ping_timeout);
         let engine = EngineCore::new(config, |parts| {
+            let budget = Arc::clone(&parts.budget);
             let core = Arc::new(IoCore {
-                shared: Arc::new(Shared { config: io, parts, states }),
+                shared: Arc::new(Shared { config: io, parts, states, noticing, logs: Mutex::default() }),
                 namespaces: Namespaces::default(),
                 parents: RwLock::default(),
                 root: std::sync::OnceLock::new(),
@@ -589,6 +621,8 @@ impl IoBuilder {
                 on_namespace: RwLock::default(),
                 emptied: Mutex::default(),
             });
+            let shared = Arc::downgrade(&core.shared);
+            budget.on_shortage(move || shared.upgrade().is_some_and(|shared| shared.halve_logs()));
             made = Some(Arc::clone(&core));
             Box::new(IoApp(core))
         });

@@ -133,13 +133,15 @@ impl MemoryLog {
         self.records.front().map_or(self.latest + 1, |record| record.sequence)
     }
 
-    /// Adds the event that follows [`MemoryLog::latest`].
-    pub(crate) fn append(&mut self, target: Target, packet: Arc<Packet>, now: Instant) {
+    /// Adds the event that follows [`MemoryLog::latest`]. What goes for it is given back: it holds values of the application, which
+    /// are not to be dropped under a lock.
+    #[must_use]
+    pub(crate) fn append(&mut self, target: Target, packet: Arc<Packet>, now: Instant) -> Vec<Record> {
         self.latest += 1;
         let record = Record { sequence: self.latest, at: now, target, packet };
         self.bytes += record.cost();
         self.records.push_back(record);
-        self.trim(now);
+        self.trim(now)
     }
 
     /// The events after `sequence`.
@@ -148,20 +150,32 @@ impl MemoryLog {
         self.records.iter().skip(usize::try_from(skipped).unwrap_or(usize::MAX))
     }
 
-    /// Drops what is over a bound.
-    pub(crate) fn trim(&mut self, now: Instant) {
+    /// Takes out what is over a bound.
+    #[must_use]
+    pub(crate) fn trim(&mut self, now: Instant) -> Vec<Record> {
+        let mut out = Vec::new();
         while let Some(oldest) = self.records.front() {
             let is_over = self.bytes > self.bounds.bytes
                 || self.records.len() > self.bounds.events
                 || now.duration_since(oldest.at) > self.bounds.age;
             if !is_over {
-                return;
+                return out;
             }
             self.bytes -= oldest.cost();
-            self.records.pop_front();
+            out.extend(self.records.pop_front());
         }
         // After the last of them: a log that was long gives its place back.
         self.records.shrink_to(64);
+        out
+    }
+
+    /// Takes out the older half, at least one event.
+    #[must_use]
+    pub(crate) fn halve(&mut self) -> Vec<Record> {
+        let count = self.records.len().div_ceil(2);
+        let out: Vec<_> = self.records.drain(..count).collect();
+        self.bytes -= out.iter().map(Record::cost).sum::<usize>();
+        out
     }
 }
 
@@ -209,7 +223,7 @@ mod tests {
         let mut by_count = log(usize::MAX, 3, 1000);
         assert_eq!((by_count.oldest(), by_count.latest()), (1, 0));
         for _ in 0..5 {
-            by_count.append(Target::default(), packet(1), start);
+            drop(by_count.append(Target::default(), packet(1), start));
         }
         assert_eq!((by_count.oldest(), by_count.latest()), (3, 5));
         assert_eq!(sequences(&by_count, 0), [3, 4, 5]);
@@ -218,21 +232,23 @@ mod tests {
         assert_eq!(sequences(&by_count, 9), [0; 0]);
 
         let mut by_bytes = log(10_000, usize::MAX, 1000);
-        by_bytes.append(Target::default(), packet(6_000), start);
-        by_bytes.append(Target::default(), packet(1_000), start);
+        drop(by_bytes.append(Target::default(), packet(6_000), start));
+        drop(by_bytes.append(Target::default(), packet(1_000), start));
         assert_eq!(by_bytes.oldest(), 1);
-        by_bytes.append(Target::default(), packet(6_000), start);
+        drop(by_bytes.append(Target::default(), packet(6_000), start));
         assert_eq!((by_bytes.oldest(), by_bytes.latest()), (2, 3));
         // One that is longer than the bound is not kept at all.
-        by_bytes.append(Target::default(), packet(20_000), start);
+        drop(by_bytes.append(Target::default(), packet(20_000), start));
         assert_eq!((by_bytes.oldest(), by_bytes.latest()), (5, 4));
         assert_eq!(by_bytes.bytes, 0);
 
         let mut by_age = log(usize::MAX, usize::MAX, 10);
-        by_age.append(Target::default(), packet(1), start);
-        by_age.append(Target::default(), packet(1), start + Duration::from_secs(8));
-        by_age.trim(start + Duration::from_secs(12));
+        drop(by_age.append(Target::default(), packet(1), start));
+        drop(by_age.append(Target::default(), packet(1), start + Duration::from_secs(8)));
+        drop(by_age.trim(start + Duration::from_secs(12)));
         assert_eq!(sequences(&by_age, 0), [2]);
+        drop(by_count.halve());
+        assert_eq!((by_count.oldest(), by_count.latest()), (5, 5));
         drop((by_count, by_bytes, by_age));
         assert_eq!(budget.used(), 0);
     }

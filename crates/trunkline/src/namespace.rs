@@ -1,7 +1,7 @@
 //! Namespaces: who may enter, what happens to events, and the way to all of a namespace's sockets.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -36,9 +36,11 @@ pub(crate) struct NamespaceCore {
     pub(crate) parent: Option<Arc<ParentCore>>,
     pub(crate) params: Vec<(String, String)>,
     /// Decided when it is first used; `None` without recovery.
-    log: OnceLock<Option<Box<NamespaceLog>>>,
+    log: OnceLock<Option<Arc<NamespaceLog>>>,
     ack_ids: AtomicU64,
     sockets: AtomicUsize,
+    /// Whether it is on the list of those to be removed when nobody can come back to them.
+    pub(crate) is_listed: AtomicBool,
     /// Clients whom the checks have not decided on yet; changed under the lock of [`Namespaces`].
     entering: AtomicUsize,
 }
@@ -163,6 +165,7 @@ impl NamespaceCore {
             log: OnceLock::new(),
             ack_ids: AtomicU64::new(0),
             sockets: AtomicUsize::new(0),
+            is_listed: AtomicBool::new(false),
             entering: AtomicUsize::new(0),
         })
     }
@@ -172,13 +175,20 @@ impl NamespaceCore {
     pub(crate) fn log(&self) -> Option<&NamespaceLog> {
         let made = self.log.get_or_init(|| {
             let recovery = self.table.table.read().recovery.clone();
-            recovery.or_else(|| self.io.config.recovery.clone()).map(|r| Box::new(NamespaceLog::new(r)))
+            let recovery = recovery.or_else(|| self.io.config.recovery.clone())?;
+            let log = Arc::new(NamespaceLog::new(recovery, self.io.noticing));
+            self.io.keep_log(&log);
+            Some(log)
         });
         made.as_deref()
     }
 
     pub(crate) fn next_ack_id(&self) -> u64 {
         self.ack_ids.fetch_add(1, Ordering::Relaxed)
+    }
+
+    pub(crate) fn wants_outgoing(&self) -> bool {
+        !self.table.table.read().outgoing.is_empty()
     }
 
     pub(crate) fn notify_outgoing<'a>(&self, outgoing: impl FnOnce() -> Outgoing<'a>) {

@@ -7,13 +7,13 @@
 //! outboxes; a socket enters, joins, leaves and goes. So each socket sees the numbers in order, and which rooms it was in at each number
 //! is known exactly: nothing is delivered twice, and nothing that was not meant for it.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use parking_lot::{Mutex, MutexGuard};
 use serde::Deserialize;
-use trunkline_proto::sio::{DisconnectReason, Encoded, OwnedArgs};
+use trunkline_proto::sio::{DisconnectReason, Encoded, OwnedArgs, is_reserved};
 
 use crate::log::{Bounds, EPOCHS, MemoryLog, Position, Record};
 use crate::rooms::{RoomEvent, Target};
@@ -62,8 +62,8 @@ impl Recovery {
     /// How long after its disconnect a client can be recovered; default 2 min, the reference's. Events are kept as long.
     #[must_use]
     pub fn max_disconnection(mut self, time: Duration) -> Self {
-        self.max_disconnection = time;
-        self.bounds.age = time;
+        // A year, like other times of the library: sums with it must not overflow.
+        self.max_disconnection = time.min(Duration::from_secs(31_536_000));
         self
     }
 
@@ -99,8 +99,12 @@ impl Recovery {
 
     /// The name of an event that tells a client that it could not be recovered; default none. Its argument is
     /// `{"from", "to", "reason"}`: the offset it came with (or null), the latest one, and `unknown`, `window`, `foreign` or `bytes`.
+    ///
+    /// # Panics
+    /// If the name is reserved.
     #[must_use]
     pub fn gap_event(mut self, name: &str) -> Self {
+        assert!(!is_reserved(name), "\"{name}\" is no event that can be sent");
         self.gap_event = Some(Arc::from(name));
         self
     }
@@ -134,13 +138,18 @@ impl Claim {
             offset: Option<serde_json::Value>,
         }
         let sent = auth.and_then(|auth| auth.as_args().next()).and_then(|arg| arg.deserialize::<Sent>().ok());
+        // Offsets of other servers are short as well; what is longer is none of anybody.
         let text = |value: Option<serde_json::Value>| match value {
-            Some(serde_json::Value::String(text)) => Some(text),
+            Some(serde_json::Value::String(text)) if text.len() <= MAX_CLAIM => Some(text),
+            Some(serde_json::Value::String(_)) => Some(String::new()),
             _ => None,
         };
         sent.map_or_else(Self::default, |sent| Self { pid: text(sent.pid), offset: text(sent.offset) })
     }
 }
+
+/// Bytes of a private id or an offset that are looked at.
+const MAX_CLAIM: usize = 64;
 
 /// What became of a client's wish to be recovered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -183,7 +192,7 @@ struct State {
     /// By private id: connected ones, and those that may come back.
     sessions: HashMap<Id, Stored>,
     /// Those that are gone, in the order of their going.
-    gone: VecDeque<(Instant, Id)>,
+    gone: BTreeSet<(Instant, Id)>,
 }
 
 /// A client as it is to be restored.
@@ -191,6 +200,14 @@ struct Stored {
     id: SocketId,
     /// The latest event when it first connected.
     first: u64,
+    /// Up to here it has answered a heartbeat, so it has what was for it: a quiet client's offset may be much older.
+    confirmed: u64,
+    /// The latest event when the heartbeat was sent that it has not answered yet.
+    pinged: Option<u64>,
+    /// Before this, its rooms are not known any more.
+    floor: u64,
+    /// The offset of an earlier session that it came with: official clients send it until an event has come.
+    stale: Option<String>,
     rooms: Vec<Membership>,
     data: serde_json::Map<String, serde_json::Value>,
     /// The socket while it is connected.
@@ -207,10 +224,27 @@ struct Membership {
 
 /// Of a room it is still in.
 const STILL: u64 = u64::MAX;
-/// How many rooms a client can have left between two events that it has seen: of the oldest beyond, what it missed is not replayed.
+/// How many rooms that a client has left are remembered. One that comes back with an offset before that of a forgotten one is new.
 const MAX_LEFT: usize = 64;
 
+impl State {
+    /// The socket that is connected as this client.
+    fn holder(&self, claim: &Claim) -> Option<Socket> {
+        let pid: Id = claim.pid.as_deref()?.parse().ok()?;
+        let socket = self.sessions.get(&pid)?.socket.upgrade()?;
+        Some(Socket::from_core(socket))
+    }
+}
+
 impl Stored {
+    fn is_held_by(&self, socket: &Arc<SocketCore>) -> bool {
+        std::ptr::eq(self.socket.as_ptr(), Arc::as_ptr(socket))
+    }
+
+    fn is_in(&self, room: &str) -> bool {
+        self.rooms.iter().any(|m| m.to == STILL && *m.room == *room)
+    }
+
     fn is_for(&self, record: &Record) -> bool {
         let Target { rooms, except, sender } = &record.target;
         let number = record.sequence;
@@ -236,7 +270,7 @@ impl Stored {
                 if self.rooms.iter().filter(|m| m.to != STILL).count() > MAX_LEFT
                     && let Some(oldest) = self.rooms.iter().position(|m| m.to != STILL)
                 {
-                    self.rooms.remove(oldest);
+                    self.floor = self.floor.max(self.rooms.remove(oldest).to - 1);
                 }
             }
             RoomEvent::Create { .. } | RoomEvent::Delete { .. } => {}
@@ -245,9 +279,11 @@ impl Stored {
 }
 
 impl NamespaceLog {
-    pub(crate) fn new(settings: Recovery) -> Self {
+    /// `noticing`: how long a loss can go unnoticed. What was sent meanwhile is kept as well.
+    pub(crate) fn new(mut settings: Recovery, noticing: Duration) -> Self {
+        settings.bounds.age = settings.max_disconnection.saturating_add(noticing);
         let log = MemoryLog::new(settings.bounds);
-        let state = State { log, sessions: HashMap::new(), gone: VecDeque::new() };
+        let state = State { log, sessions: HashMap::new(), gone: BTreeSet::new() };
         Self { settings, epoch: random_epoch(), state: Mutex::new(state) }
     }
 
@@ -267,58 +303,114 @@ impl NamespaceLog {
         encoded.set_offset(Position { epoch: self.epoch, sequence }.offset().as_str());
         let packet = Packet::encoded(encoded, compress, budget);
         let (result, is_taken) = push(&packet);
-        if is_stored && is_taken {
-            state.log.append(target.clone(), packet, Instant::now());
-        }
+        let outdated =
+            (is_stored && is_taken).then(|| state.log.append(target.clone(), packet, Instant::now()));
+        drop(state);
+        drop(outdated);
         result
     }
 
-    /// Runs `change`, which changes the rooms of a socket and tells how.
-    pub(crate) fn change_rooms(&self, pid: &Id, change: impl FnOnce() -> Vec<RoomEvent>) -> Vec<RoomEvent> {
+    /// Runs `change`, which has a socket join or leave `rooms` and tells what happened. Of a client that is gone the rooms are changed
+    /// as it will find them.
+    pub(crate) fn change_rooms(
+        &self,
+        socket: &Arc<SocketCore>,
+        pid: &Id,
+        rooms: &[Arc<str>],
+        joins: bool,
+        change: impl FnOnce() -> Vec<RoomEvent>,
+    ) -> Vec<RoomEvent> {
         let mut state = self.state.lock();
         let events = change();
         let (latest, oldest) = (state.log.latest(), state.log.oldest());
-        if let Some(stored) = state.sessions.get_mut(pid) {
+        let Some(stored) = state.sessions.get_mut(pid) else { return events };
+        if stored.is_held_by(socket) {
             events.iter().for_each(|event| stored.note(event, latest, oldest));
+        } else if stored.gone.is_some() {
+            for room in rooms {
+                if stored.is_in(room) == joins {
+                    continue;
+                }
+                let (room, socket) = (Arc::clone(room), stored.id.clone());
+                let event =
+                    if joins { RoomEvent::Join { room, socket } } else { RoomEvent::Leave { room, socket } };
+                stored.note(&event, latest, oldest);
+            }
         }
         events
     }
 
-    /// Runs `exit`, which takes a socket out of the namespace, and remembers the socket if `reason` is one to come back after.
+    /// Runs `exit`, which takes a socket out of the namespace, and remembers the socket with its `data` if `reason` is one to come
+    /// back after.
     pub(crate) fn leave<R>(
         &self,
+        socket: &Arc<SocketCore>,
         pid: &Id,
         reason: DisconnectReason,
-        data: impl FnOnce() -> serde_json::Map<String, serde_json::Value>,
+        data: serde_json::Map<String, serde_json::Value>,
         exit: impl FnOnce() -> Option<R>,
     ) -> Option<R> {
         let now = Instant::now();
         let mut state = self.state.lock();
         let result = exit()?;
-        if is_final(reason) {
-            state.sessions.remove(pid);
-        } else if let Some(stored) = state.sessions.get_mut(pid) {
-            stored.gone = Some(now);
-            stored.data = data();
-            stored.socket = Weak::new();
-            state.gone.push_back((now, *pid));
+        let State { sessions, gone, .. } = &mut *state;
+        if let Some(stored) = sessions.get_mut(pid).filter(|stored| stored.is_held_by(socket)) {
+            if is_final(reason) {
+                sessions.remove(pid);
+            } else {
+                stored.gone = Some(now);
+                stored.data = data;
+                stored.socket = Weak::new();
+                stored.pinged = None;
+                gone.insert((now, *pid));
+            }
         }
         self.forget(&mut state, now);
         Some(result)
     }
 
+    /// A client that is gone is not to come back.
+    pub(crate) fn dismiss(&self, pid: &Id) {
+        let mut state = self.state.lock();
+        if let Some(at) = state.sessions.get(pid).and_then(|stored| stored.gone) {
+            state.sessions.remove(pid);
+            state.gone.remove(&(at, *pid));
+        }
+    }
+
+    /// A heartbeat is about to be queued for a client.
+    pub(crate) fn pinged(&self, pid: &Id) {
+        let mut state = self.state.lock();
+        let latest = state.log.latest();
+        if let Some(stored) = state.sessions.get_mut(pid) {
+            stored.pinged = Some(latest);
+        }
+    }
+
+    /// The client has answered it.
+    pub(crate) fn ponged(&self, pid: &Id) {
+        if let Some(stored) = self.state.lock().sessions.get_mut(pid)
+            && let Some(latest) = stored.pinged.take()
+        {
+            stored.confirmed = latest;
+        }
+    }
+
+    /// Gives up the older half of the events, because memory is short; false if there was none.
+    pub(crate) fn halve(&self) -> bool {
+        let outdated = self.state.lock().log.halve();
+        !outdated.is_empty()
+    }
+
     /// Forgets those who are gone too long, or are too many.
     fn forget(&self, state: &mut State, now: Instant) {
-        while let Some(&(at, pid)) = state.gone.front() {
-            let is_late = now.duration_since(at) > self.settings.max_disconnection;
+        while let Some(&(at, pid)) = state.gone.first() {
+            let is_late = now.saturating_duration_since(at) > self.settings.max_disconnection;
             if !is_late && state.gone.len() <= self.settings.max_sessions {
                 return;
             }
-            state.gone.pop_front();
-            // It may have come back, and gone again.
-            if state.sessions.get(&pid).is_some_and(|stored| stored.gone == Some(at)) {
-                state.sessions.remove(&pid);
-            }
+            state.gone.pop_first();
+            state.sessions.remove(&pid);
         }
     }
 
@@ -327,29 +419,33 @@ impl NamespaceLog {
         let mut state = self.state.lock();
         self.forget(&mut state, Instant::now());
         // A little later, since at that very time it still can.
-        state.gone.back().map(|(at, _)| *at + self.settings.max_disconnection + Duration::from_millis(1))
-    }
-
-    /// The socket that is still connected with this private id: the client knows that its connection is lost, the server not yet.
-    pub(crate) fn holder(&self, claim: &Claim) -> Option<Socket> {
-        let pid: Id = claim.pid.as_deref()?.parse().ok()?;
-        let socket = self.state.lock().sessions.get(&pid)?.socket.upgrade()?;
-        Some(Socket::from_core(socket))
+        state.gone.last().map(|(at, _)| *at + self.settings.max_disconnection + Duration::from_millis(1))
     }
 
     /// Whether the client would be recovered, as things stand.
     pub(crate) fn could_restore(&self, claim: &Claim, limit: usize) -> bool {
         let mut state = self.state.lock();
-        state.log.trim(Instant::now());
-        self.judge(&state, claim, limit).is_some_and(|judged| judged.is_ok())
+        let outdated = state.log.trim(Instant::now());
+        let could = self.judge(&state, claim, limit).is_some_and(|judged| judged.is_ok());
+        drop(state);
+        drop(outdated);
+        could
     }
 
     /// Lets a client enter; it is either new or restored. `limit`: bytes that its send buffer takes.
-    pub(crate) fn admit(&self, claim: &Claim, limit: usize) -> Admitted<'_> {
+    ///
+    /// # Errors
+    /// The socket that is still connected as this client: the client knows that its connection is lost, the server not yet. It has to
+    /// go first.
+    pub(crate) fn admit(&self, claim: &Claim, limit: usize) -> Result<Admitted<'_>, Socket> {
         let now = Instant::now();
         let mut state = self.state.lock();
         self.forget(&mut state, now);
-        state.log.trim(now);
+        if let Some(old) = state.holder(claim) {
+            drop(state);
+            return Err(old);
+        }
+        let outdated = state.log.trim(now);
         let latest = state.log.latest();
         let judged = self.judge(&state, claim, limit);
         let outcome = match &judged {
@@ -363,6 +459,10 @@ impl NamespaceLog {
                 let stored = Stored {
                     id: SocketId::random(),
                     first: latest,
+                    confirmed: 0,
+                    pinged: None,
+                    floor: 0,
+                    stale: claim.offset.clone(),
                     rooms: Vec::new(),
                     data: serde_json::Map::new(),
                     socket: Weak::new(),
@@ -373,7 +473,7 @@ impl NamespaceLog {
                 (pid, Vec::new())
             }
         };
-        Admitted { log: self, state, pid, missed, outcome, finished: false }
+        Ok(Admitted { log: self, state, pid, missed, outcome, finished: false, _outdated: outdated })
     }
 
     /// `None`: it does not ask to be recovered.
@@ -387,15 +487,17 @@ impl NamespaceLog {
         let pid = claim.pid.as_deref()?;
         let Ok(pid) = pid.parse::<Id>() else { return Some(Err(Outcome::Unknown)) };
         let Some(stored) = state.sessions.get(&pid) else { return Some(Err(Outcome::Unknown)) };
-        let after = match claim.offset.as_deref().map(str::parse::<Position>) {
+        let offset = claim.offset.as_deref();
+        let seen = match offset.map(str::parse::<Position>) {
             // It has seen no event since it first connected.
-            None => stored.first,
+            _ if offset.is_none() || offset == stored.stale.as_deref() => stored.first,
             Some(Ok(position)) if position.epoch == self.epoch && position.sequence <= state.log.latest() => {
                 position.sequence.max(stored.first)
             }
-            Some(_) => return Some(Err(Outcome::Foreign)),
+            _ => return Some(Err(Outcome::Foreign)),
         };
-        if after + 1 < state.log.oldest() {
+        let after = seen.max(stored.confirmed);
+        if after + 1 < state.log.oldest() || after < stored.floor {
             return Some(Err(Outcome::Window));
         }
         let missed: Vec<_> = state.log.after(after).filter(|record| stored.is_for(record)).collect();
@@ -415,6 +517,8 @@ pub(crate) struct Admitted<'a> {
     /// `None` for a client that did not ask to be recovered.
     pub(crate) outcome: Option<Outcome>,
     finished: bool,
+    /// Behind the lock, and dropped after it: it holds values of the application.
+    _outdated: Vec<Record>,
 }
 
 impl Admitted<'_> {
@@ -455,8 +559,11 @@ impl Admitted<'_> {
 
     /// The socket is in.
     pub(crate) fn finish(mut self, socket: &Socket) {
-        if let Some(stored) = self.state.sessions.get_mut(&self.pid) {
-            stored.gone = None;
+        let State { sessions, gone, .. } = &mut *self.state;
+        if let Some(stored) = sessions.get_mut(&self.pid) {
+            if let Some(at) = stored.gone.take() {
+                gone.remove(&(at, self.pid));
+            }
             stored.socket = socket.downgrade();
         }
         self.finished = true;

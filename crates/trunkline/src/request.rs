@@ -250,6 +250,9 @@ fn open(
     handshake: Handshake,
 ) -> Result<Response<Bytes>, Refusal> {
     let Wanted { version, transport, base64, jsonp } = wanted?;
+    if !core.may_open_now() {
+        return Err(Refusal::Unavailable);
+    }
     match transport {
         TransportKind::Polling => Ok(open_polling(core, request, version, base64, jsonp, handshake)),
         TransportKind::WebSocket => open_websocket(core, request, version, base64, handshake),
@@ -352,6 +355,7 @@ where
     B::Data: Send,
     B::Error: std::fmt::Display,
 {
+    frame.core.budget.relieve();
     if frame.core.budget.is_over() {
         return frame.now(Err(Refusal::Unavailable));
     }

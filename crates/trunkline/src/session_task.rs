@@ -299,6 +299,7 @@ impl SessionTask {
         let holds = decoder.buffered();
         if holds > held {
             self.session.engine.budget.add(holds - held);
+            self.session.engine.budget.relieve();
             // What comes in counts too: over the bound nobody may make us hold more.
             if self.session.engine.budget.is_over() {
                 self.machine.handle_transport_closed(CloseReason::InboundOverflow);
@@ -347,6 +348,9 @@ impl SessionTask {
         now: Instant,
         cx: &mut Context<'_>,
     ) -> Result<(), Violation> {
+        if matches!(packet, EioPacket::Pong(_)) {
+            self.app.on_pong();
+        }
         let result = match self.machine.handle_packet(now, packet) {
             Ok(None) => Ok(()),
             Ok(Some(message)) => {
@@ -474,7 +478,10 @@ impl SessionTask {
     fn drain(&mut self, cx: &mut Context<'_>) {
         while let Some(output) = self.machine.poll_output() {
             match output {
-                Output::Ping => self.control(&PING_PACKET),
+                Output::Ping => {
+                    self.app.on_ping();
+                    self.control(&PING_PACKET);
+                }
                 Output::Pong => self.control(&PONG_PACKET),
                 Output::ProbePong => {
                     let mut frame = Vec::with_capacity(8);

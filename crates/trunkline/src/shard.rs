@@ -171,6 +171,20 @@ impl State {
         enqueue(&mut self.outboxes, &mut self.dirty, self.limit, slot, packet, class)
     }
 
+    /// Puts packets into a receiver's outbox, in order. False if one did not fit: nothing more is taken then, so that nothing follows
+    /// the gap, and the session is to be closed.
+    pub(crate) fn push_all<'a>(
+        &mut self,
+        slot: Slot,
+        packets: impl IntoIterator<Item = (&'a Arc<Packet>, Class)>,
+    ) -> bool {
+        let all = packets.into_iter().all(|(packet, class)| self.push(slot, packet, class) != Push::Full);
+        if !all && let Some(outbox) = self.get(slot) {
+            outbox.finishing = true;
+        }
+        all
+    }
+
     /// Puts `packet` into the outbox of every receiver of `target`; gives the sessions whose outbox was full and how many
     /// receivers there were. `seen` is called for each of them.
     pub(crate) fn broadcast(

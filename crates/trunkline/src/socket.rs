@@ -259,20 +259,39 @@ impl Socket {
     }
 
     fn emit_with<T: Serialize + ?Sized>(&self, event: &str, args: &T, flags: Flags) -> Result<(), EmitError> {
+        self.emit_kept(event, args, flags, !flags.volatile)
+    }
+
+    /// Sends an event; a namespace with recovery keeps it if `is_kept`.
+    pub(crate) fn emit_kept<T: Serialize + ?Sized>(
+        &self,
+        event: &str,
+        args: &T,
+        flags: Flags,
+        is_kept: bool,
+    ) -> Result<(), EmitError> {
         let class = if flags.volatile { Class::Volatile } else { Class::Event };
         let Some(log) = self.0.namespace.log() else {
             return self.send(&self.packet(event, args, None, flags)?, class);
         };
         let namespace = &self.0.namespace;
         let parser = namespace.io.config.parser;
+        if namespace.wants_outgoing() {
+            // The hooks see no offset: it is not known yet.
+            let plain = sio::encode_event(parser, HEADROOM, &namespace.name, None, event, args)
+                .map_err(crate::error::EncodeError::from)?;
+            namespace.notify_outgoing(|| Outgoing::to_socket(self.id(), event, &plain));
+        }
         let encoded =
             sio::encode_event_with_offset(parser, HEADROOM, &namespace.name, event, args, PLACEHOLDER)
                 .map_err(crate::error::EncodeError::from)?;
-        namespace.notify_outgoing(|| Outgoing::to_socket(self.id(), event, &encoded));
         let own = Arc::from(self.id().as_str());
         let target = Target { rooms: std::iter::once(own).collect(), ..Target::default() };
         let budget = &self.0.session.engine.budget;
-        log.emit(encoded, flags.compress, budget, &target, !flags.volatile, |packet| {
+        budget.relieve();
+        // Nobody comes back to a socket that cannot be recovered.
+        let is_kept = is_kept && self.0.recoverable.is_some();
+        log.emit(encoded, flags.compress, budget, &target, is_kept, |packet| {
             let sent = self.send(packet, class);
             let is_sent = sent.is_ok();
             (sent, is_sent)
@@ -349,10 +368,11 @@ impl Socket {
 
     // --- rooms and others ----------------------------------------------------------------------------------------
 
-    /// Enters rooms; on this node at once. Without effect before the connect handler and after the disconnect.
+    /// Enters rooms; on this node at once. Without effect before the connect handler and after the disconnect, but for a client
+    /// that can be recovered: it will find itself in them.
     pub fn join(&self, rooms: impl IntoRooms) {
         let rooms = rooms.into_rooms();
-        self.change_rooms(|state, member, events| {
+        self.change_rooms(&rooms, true, |state, member, events| {
             for room in &rooms {
                 state.rooms.join(member, self, room, events);
             }
@@ -362,14 +382,19 @@ impl Socket {
     /// Leaves rooms.
     pub fn leave(&self, rooms: impl IntoRooms) {
         let rooms = rooms.into_rooms();
-        self.change_rooms(|state, member, events| {
+        self.change_rooms(&rooms, false, |state, member, events| {
             for room in &rooms {
                 state.rooms.leave(member, self, room, events);
             }
         });
     }
 
-    fn change_rooms(&self, change: impl FnOnce(&mut shard::State, u32, &mut Vec<RoomEvent>)) {
+    fn change_rooms(
+        &self,
+        rooms: &[Arc<str>],
+        joins: bool,
+        change: impl FnOnce(&mut shard::State, u32, &mut Vec<RoomEvent>),
+    ) {
         let run = || {
             let mut events = Vec::new();
             self.0.session.shard.with(|state| {
@@ -379,13 +404,13 @@ impl Socket {
         };
         let events = match self.log() {
             None => run(),
-            Some((log, recoverable)) => log.change_rooms(&recoverable.pid, run),
+            Some((log, recoverable)) => log.change_rooms(&self.0, &recoverable.pid, rooms, joins, run),
         };
         self.0.namespace.tell_rooms(events);
     }
 
     /// The log that remembers this socket.
-    fn log(&self) -> Option<(&NamespaceLog, &Recoverable)> {
+    pub(crate) fn log(&self) -> Option<(&NamespaceLog, &Recoverable)> {
         Some((self.0.namespace.log()?, self.0.recoverable.as_deref()?))
     }
 
@@ -439,7 +464,9 @@ impl Socket {
 
     /// Sets a field of the data that `fetch_sockets` shows to others (the reference's `socket.data`).
     pub fn set_data(&self, field: &str, value: impl Into<serde_json::Value>) {
-        self.0.extras.lock().get_or_insert_default().json.insert(field.to_owned(), value.into());
+        // The application's conversion first: it may call the socket.
+        let value = value.into();
+        self.0.extras.lock().get_or_insert_default().json.insert(field.to_owned(), value);
     }
 
     /// Puts back the data of before.
@@ -538,6 +565,9 @@ impl Socket {
                 self.0.session.command(Command::Close(CloseReason::SlowReader));
             }
             self.0.session.command(Command::Left(self.clone(), DisconnectReason::ServerNamespaceDisconnect));
+        } else if let Some((log, recoverable)) = self.log() {
+            // Its connection is lost: it is not to come back.
+            log.dismiss(&recoverable.pid);
         }
         if close {
             self.0.session.command(Command::DisconnectAll);
@@ -574,7 +604,7 @@ impl Socket {
         };
         let rooms = match self.log() {
             None => run(),
-            Some((log, recoverable)) => log.leave(&recoverable.pid, reason, || self.data(), run),
+            Some((log, recoverable)) => log.leave(&self.0, &recoverable.pid, reason, self.data(), run),
         };
         self.0.acks.close();
         let Some(rooms) = rooms else { return false };

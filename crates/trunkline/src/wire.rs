@@ -383,16 +383,27 @@ fn payload3_binary(out: &mut Vec<u8>, kind: u8, packet: &[u8]) {
 }
 
 /// Bytes that packets and partial reads hold, over all sessions; the bound of design 8.2.
-#[derive(Debug)]
 pub(crate) struct Budget {
     used: AtomicUsize,
     cap: usize,
+    /// Gives up some of what is only kept in case; false if there was nothing.
+    relief: OnceLock<Box<dyn Fn() -> bool + Send + Sync>>,
 }
 
 impl Budget {
     /// `cap` in bytes.
     pub(crate) fn new(cap: usize) -> Arc<Self> {
-        Arc::new(Self { used: AtomicUsize::new(0), cap })
+        Arc::new(Self { used: AtomicUsize::new(0), cap, relief: OnceLock::new() })
+    }
+
+    /// Says what gives up memory when it is short.
+    pub(crate) fn on_shortage(&self, relief: impl Fn() -> bool + Send + Sync + 'static) {
+        drop(self.relief.set(Box::new(relief)));
+    }
+
+    /// While it is over its cap, what is only kept in case is given up. Not under a lock.
+    pub(crate) fn relieve(&self) {
+        while self.is_over() && self.relief.get().is_some_and(|relief| relief()) {}
     }
 
     pub(crate) fn add(&self, bytes: usize) {
@@ -428,6 +439,12 @@ impl Budget {
     #[inline]
     pub(crate) fn is_exhausted(&self) -> bool {
         self.used() > self.cap.saturating_add(self.cap / 4)
+    }
+}
+
+impl std::fmt::Debug for Budget {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Budget({} of {} bytes)", self.used(), self.cap)
     }
 }
 
