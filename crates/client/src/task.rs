@@ -257,7 +257,9 @@ impl Task {
             }
         }
         let Message { head, binary, attachments } = message;
-        let mut sent = engine.has_room(1 + attachments.len(), head.len());
+        // A packet goes whole or not at all.
+        let bytes = head.len() + attachments.iter().map(|attachment| attachment.len()).sum::<usize>();
+        let mut sent = engine.has_room(1 + attachments.len(), bytes);
         sent = sent && if binary { engine.send_binary(head) } else { engine.send_text(head) };
         for attachment in attachments {
             sent = sent && engine.send_binary(attachment);
