@@ -22,7 +22,7 @@ pub enum DisconnectReason {
     ParseError,
     /// The client closed the connection, although not for this socket.
     ForcedClose,
-    /// The server sends faster than events are handled, while a handler waits for an answer. Not in the reference.
+    /// The server sent more events than may wait to a namespace before it let the client in. Not in the reference.
     InboundOverflow,
 }
 

@@ -74,18 +74,15 @@ impl Shared {
         self.wake.notify_one();
     }
 
-    /// Whether reading stops: events are at their bound, and nobody needs an answer that is among what was not read.
+    /// Whether reading stops: events are at their bound. While somebody waits for an answer, which may be among what was
+    /// not read, the bound is [`AWAITING`] times as far; an answer behind even that ends with its timeout.
     pub(crate) fn must_pause(&self) -> bool {
         self.inbound.reaches(1, &self.limits) && self.must_pause_with(&self.manager.lock())
     }
 
     pub(crate) fn must_pause_with(&self, manager: &Manager<Waiter>) -> bool {
-        self.inbound.reaches(1, &self.limits) && !manager.is_answer_awaited()
-    }
-
-    /// Whether so much was read for the sake of an answer that the connection cannot be kept.
-    pub(crate) fn is_flooded(&self, manager: &Manager<Waiter>) -> bool {
-        self.inbound.reaches(FLOOD, &self.limits) && manager.is_answer_awaited()
+        let times = if manager.is_answer_awaited() { AWAITING } else { 1 };
+        self.inbound.reaches(times, &self.limits)
     }
 
     pub(crate) fn socket(&self, nsp: Nsp) -> Option<Arc<Core>> {
@@ -172,4 +169,4 @@ impl Core {
 }
 
 /// So many times the bound of waiting events may be read while somebody waits for an answer.
-const FLOOD: usize = 4;
+const AWAITING: usize = 4;

@@ -185,9 +185,6 @@ impl Task {
                 manager.handle_closed(reason.into(), description.map(Into::into), now);
             }
         }
-        if self.shared.is_flooded(&manager) {
-            manager.overflow(now);
-        }
     }
 
     /// Does what the machine asks for.

@@ -366,8 +366,8 @@ impl<W> Manager<W> {
         }
     }
 
-    /// Closes the connection because events come faster than they are handled.
-    pub(crate) fn overflow(&mut self, now: Instant) {
+    /// Closes the connection because too much came for a namespace that is not connected.
+    fn overflow(&mut self, now: Instant) {
         self.abandon(DisconnectReason::InboundOverflow, None, now);
     }
 
