@@ -77,7 +77,8 @@ async fn run_some(job: Arc<Job>, names: Arc<Mutex<VecDeque<String>>>) -> Outcome
 async fn run_case(job: Arc<Job>, scenario: Scenario) -> Outcome {
     let context = Context::new(job)?;
     let run = tokio::time::timeout(CASE, scenario(&context)).await;
-    let outcome = run.unwrap_or_else(|_| Err(Failure::new(format!("the whole case: not over within {CASE:?}"))));
+    let outcome =
+        run.unwrap_or_else(|_| Err(Failure::new(format!("the whole case: not over within {CASE:?}"))));
     let ending = context.end().await;
     outcome.and(ending)
 }

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use tokio::sync::Mutex;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
-use trunkline_client::{Args, Changes, Client, DisconnectReason, EmitError, Lifecycle, Socket, TransportKind, Value};
+use trunkline_client::{
+    Args, Changes, Client, DisconnectReason, EmitError, Lifecycle, Socket, TransportKind, Value,
+};
 
 use crate::failure::{Failure, Outcome, STEP, equal, within};
 
@@ -82,7 +84,8 @@ impl Peer {
 
     /// The arguments of the next such event that was or will be collected.
     pub(crate) async fn next(&self, event: &str) -> Outcome<Vec<Value>> {
-        let inbox = self.inboxes.get(event).ok_or_else(|| Failure::new(format!("{event} is not collected")))?;
+        let inbox =
+            self.inboxes.get(event).ok_or_else(|| Failure::new(format!("{event} is not collected")))?;
         let mut inbox = inbox.lock().await;
         let values = within(&format!("event {event}"), inbox.recv()).await?;
         values.ok_or_else(|| Failure::new(format!("event {event}: the socket is gone")))

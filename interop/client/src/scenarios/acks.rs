@@ -77,7 +77,8 @@ pub(super) async fn from_room(ctx: &Context) -> Outcome {
 }
 
 fn answer_with(peer: &Peer, name: &'static str) {
-    peer.socket.on("question", move |Data(value): Data<String>| async move { Reply(format!("{value} {name}")) });
+    peer.socket
+        .on("question", move |Data(value): Data<String>| async move { Reply(format!("{value} {name}")) });
 }
 
 /// Waits for the outcome of `ask-room`; answers may come in any order.

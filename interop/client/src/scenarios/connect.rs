@@ -103,7 +103,8 @@ pub(super) async fn client_ends(ctx: &Context) -> Outcome {
 pub(super) async fn server_restarts(ctx: &Context) -> Outcome {
     let first = ctx.server(&[], 0).await?;
     let port = first.port;
-    let quickly = Reconnection::default().delay(Duration::from_millis(50)).delay_max(Duration::from_millis(200));
+    let quickly =
+        Reconnection::default().delay(Duration::from_millis(50)).delay_max(Duration::from_millis(200));
     let peer = ctx.connect_with(ctx.builder(port).reconnection(quickly), "/").await?;
     equal(peer.next_connect().await?, false)?;
     let id = peer.id()?;
@@ -111,7 +112,9 @@ pub(super) async fn server_restarts(ctx: &Context) -> Outcome {
 
     equal(first.stop().await?, Some(0))?;
     let reason = peer.disconnected().await?;
-    ensure(["transport close", "transport error"].contains(&&*reason), || format!("an unexpected reason: {reason}"))?;
+    ensure(["transport close", "transport error"].contains(&&*reason), || {
+        format!("an unexpected reason: {reason}")
+    })?;
     for n in 0..3 {
         peer.emit("count", args![n])?;
     }
@@ -127,7 +130,7 @@ pub(super) async fn server_restarts(ctx: &Context) -> Outcome {
 pub(super) async fn gone_reason(watcher: &Peer, id: &str) -> Outcome<String> {
     loop {
         let told = watcher.next("gone").await?;
-        let [who, _, reason] = told.as_slice() else {
+        let [who, _, reason, ..] = told.as_slice() else {
             return Err(Failure::new(format!("gone with other arguments: {told:?}")));
         };
         if who.as_str() == Some(id) {
