@@ -18,7 +18,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let io = Io::new();
     io.of("/").on("upload", async |trunkline::Data(image): trunkline::Data<Image>| {
         let size = image.pixels.len();
-        trunkline::Reply(trunkline::Args((size, image.thumbnails)))
+        trunkline::Reply(Args((size, image.thumbnails)))
     });
     let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
     let address = listener.local_addr()?;

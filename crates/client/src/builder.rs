@@ -161,9 +161,9 @@ impl Builder {
         self
     }
 
-    /// Events that wait for handlers. At the bound reading stops; while somebody waits for an answer, at four times as many,
-    /// and an answer behind them ends with its timeout. Also events of a namespace that come before it is connected; more of
-    /// them end the connection. Default 256.
+    /// Events that wait for handlers, and events of a namespace that come before it is connected. At the bound reading
+    /// stops; while somebody waits for an answer, at four times as many, and if handlers do not go on then, the connection is
+    /// closed. Default 256.
     pub fn max_pending_events(mut self, events: usize) -> Self {
         self.limits.max_pending_events = events.max(1);
         self

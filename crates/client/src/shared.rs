@@ -3,9 +3,11 @@
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
+use std::time::{Instant, SystemTime};
 
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::{Notify, watch};
+use trunkline_proto::eio::{Moment, TransportKind};
 use trunkline_proto::sio::{OwnedArgs, Parser};
 
 use crate::ack::{AckTarget, Waiter};
@@ -49,7 +51,7 @@ pub(crate) struct Shared {
 /// What handles may ask about the connection.
 #[derive(Debug, Default)]
 pub(crate) struct Connection {
-    pub(crate) transport: Option<trunkline_proto::eio::TransportKind>,
+    pub(crate) transport: Option<TransportKind>,
     pub(crate) failure: Option<ConnectError>,
 }
 
@@ -74,15 +76,26 @@ impl Shared {
         self.wake.notify_one();
     }
 
-    /// Whether reading stops: events are at their bound. While somebody waits for an answer, which may be among what was
-    /// not read, the bound is [`AWAITING`] times as far; an answer behind even that ends with its timeout.
+    /// Whether reading stops: events are at their bound. While somebody needs what was not read, be it an answer or the
+    /// server's word that a socket is connected, the bound is [`FLOOD`] times as far.
     pub(crate) fn must_pause(&self) -> bool {
         self.inbound.reaches(1, &self.limits) && self.must_pause_with(&self.manager.lock())
     }
 
     pub(crate) fn must_pause_with(&self, manager: &Manager<Waiter>) -> bool {
-        let times = if manager.is_answer_awaited() { AWAITING } else { 1 };
+        let times = if manager.is_settled() && !manager.is_answer_awaited() { 1 } else { FLOOD };
         self.inbound.reaches(times, &self.limits)
+    }
+
+    /// To be called when no handler was done for a while: ends the connection if so much was read for the sake of an answer
+    /// that it cannot be kept.
+    pub(crate) fn end_flood(&self) {
+        if self.inbound.reaches(FLOOD, &self.limits) {
+            let mut manager = self.manager.lock();
+            if manager.is_open() && manager.is_answer_awaited() {
+                manager.overflow(Instant::now());
+            }
+        }
     }
 
     pub(crate) fn socket(&self, nsp: Nsp) -> Option<Arc<Core>> {
@@ -101,6 +114,8 @@ impl std::fmt::Debug for Shared {
 pub(crate) struct Inbound {
     events: AtomicUsize,
     bytes: AtomicUsize,
+    /// How many were taken out in all.
+    taken: AtomicU64,
 }
 
 impl Inbound {
@@ -112,6 +127,12 @@ impl Inbound {
     pub(crate) fn remove(&self, bytes: usize) {
         self.events.fetch_sub(1, Ordering::AcqRel);
         self.bytes.fetch_sub(bytes, Ordering::AcqRel);
+        self.taken.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// How many events handlers have been given in all: the measure of their progress.
+    pub(crate) fn taken(&self) -> u64 {
+        self.taken.load(Ordering::Acquire)
     }
 
     /// Whether so many times the limits are reached.
@@ -168,5 +189,10 @@ impl Core {
     }
 }
 
+/// Now, on both clocks.
+pub(crate) fn moment() -> Moment {
+    Moment { monotonic: Instant::now(), wall: SystemTime::now() }
+}
+
 /// So many times the bound of waiting events may be read while somebody waits for an answer.
-const AWAITING: usize = 4;
+const FLOOD: usize = 4;

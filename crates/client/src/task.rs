@@ -18,7 +18,7 @@ use crate::events::{Event, Lifecycle};
 use crate::listeners::Outgoing;
 use crate::manager::{Message, Nsp, Output};
 use crate::run;
-use crate::shared::{Core, Job, Shared};
+use crate::shared::{Core, Job, Shared, moment};
 
 pub(crate) struct Task {
     shared: Arc<Shared>,
@@ -29,11 +29,20 @@ pub(crate) struct Task {
     closing: Vec<JoinHandle<()>>,
     timer: Pin<Box<Sleep>>,
     timer_at: Option<Instant>,
+    pause: Option<Pause>,
+}
+
+/// Reading has stopped, and handlers have not gone on since.
+struct Pause {
+    /// When the connection is next asked whether it is still alive.
+    check: Instant,
+    /// The handlers' progress at the time.
+    taken: u64,
 }
 
 enum Link {
     None,
-    Opening(BoxFuture<'static, Result<Engine, engine::ConnectError>>),
+    Opening(BoxFuture<'static, Result<Box<Engine>, engine::ConnectError>>),
     Open(Box<Engine>),
 }
 
@@ -41,7 +50,7 @@ enum Link {
 enum Happened {
     /// Somebody called, or a deadline is due.
     Woken,
-    Opened(Result<Engine, engine::ConnectError>),
+    Opened(Result<Box<Engine>, engine::ConnectError>),
     Engine(EngineEvent),
 }
 
@@ -59,6 +68,7 @@ impl Task {
             closing: Vec::new(),
             timer: Box::pin(tokio::time::sleep(Duration::ZERO)),
             timer_at: None,
+            pause: None,
         }
     }
 
@@ -113,8 +123,13 @@ impl Task {
         let mut at = self.shared.manager.lock().poll_timeout();
         if matches!(self.link, Link::Open(_)) && self.shared.must_pause() {
             // While nobody calls the engine, nobody else notices that the server has given up on us.
-            let check = Instant::now() + PAUSE_CHECK;
-            at = Some(at.map_or(check, |at| at.min(check)));
+            let taken = self.shared.inbound.taken();
+            let pause = self.pause.take().filter(|pause| pause.taken == taken);
+            let pause = pause.unwrap_or_else(|| Pause { check: Instant::now() + PAUSE_CHECK, taken });
+            at = Some(at.map_or(pause.check, |at| at.min(pause.check)));
+            self.pause = Some(pause);
+        } else {
+            self.pause = None;
         }
         let Some(at) = at else {
             self.timer_at = None;
@@ -124,7 +139,12 @@ impl Task {
             self.timer_at = Some(at);
             self.timer.as_mut().reset(at.into());
         }
-        self.timer.as_mut().poll(cx).map(|()| self.timer_at = None)
+        self.timer.as_mut().poll(cx).map(|()| {
+            self.timer_at = None;
+            if self.pause.take_if(|pause| pause.check <= Instant::now()).is_some() {
+                self.shared.end_flood();
+            }
+        })
     }
 
     fn handle(&mut self, happened: Happened) {
@@ -141,8 +161,8 @@ impl Task {
                     connection.failure = None;
                     connection.transport = Some(engine.transport());
                 }
-                self.link = Link::Open(Box::new(engine));
-                self.shared.manager.lock().handle_opened(patience, now);
+                self.link = Link::Open(engine);
+                self.shared.manager.lock().handle_opened(patience, moment());
             }
             Happened::Opened(Err(error)) => {
                 self.link = Link::None;
@@ -170,7 +190,7 @@ impl Task {
         match event {
             EngineEvent::Text(text) => manager.handle_text(&text, now),
             EngineEvent::Binary(data) => manager.handle_binary(data, now),
-            EngineEvent::Ping => manager.handle_ping(now),
+            EngineEvent::Ping => manager.handle_ping(moment()),
             EngineEvent::Upgraded => {
                 if let Link::Open(engine) = &self.link {
                     self.shared.connection.lock().transport = Some(engine.transport());
@@ -182,7 +202,8 @@ impl Task {
             EngineEvent::Closed(reason, description) => {
                 self.link = Link::None;
                 self.shared.connection.lock().transport = None;
-                manager.handle_closed(reason.into(), description.map(Into::into), now);
+                let description = description.map(Arc::from);
+                manager.handle_closed(reason.into(), description.as_ref(), now);
             }
         }
     }
@@ -198,8 +219,9 @@ impl Task {
             match output {
                 Output::Open => {
                     let (config, mut jar) = (Arc::clone(&self.config), self.jar.clone());
-                    self.link =
-                        Link::Opening(Box::pin(async move { Engine::connect(&config, &mut jar).await }));
+                    self.link = Link::Opening(Box::pin(async move {
+                        Engine::connect(&config, &mut jar).await.map(Box::new)
+                    }));
                 }
                 Output::Close => self.close(),
                 Output::Send { nsp, message, is_event } => self.send(nsp, message, is_event),
@@ -252,9 +274,9 @@ impl Task {
         if !sent {
             // Something was lost, perhaps half a packet: a new connection is the only honest way on.
             let reason = CloseReason::TransportError.into();
-            let description = Some("more to send than may be held".into());
+            let description = Arc::from("more to send than may be held");
             self.link = Link::None;
-            self.shared.manager.lock().handle_closed(reason, description, Instant::now());
+            self.shared.manager.lock().handle_closed(reason, Some(&description), Instant::now());
         }
     }
 

@@ -167,7 +167,7 @@ async fn ack_ids_never_collide() {
         let mut ids = HashSet::new();
         for _ in 0..2_000 {
             let text = peer.text();
-            let id = text.trim_start_matches("42").split('[').next().unwrap().to_owned();
+            let id = text.strip_prefix("42").unwrap().split('[').next().unwrap().to_owned();
             assert!(ids.insert(id), "{text}");
         }
         peer.closed();

@@ -1,4 +1,5 @@
 //! A server that says what a test tells it to, right or wrong: one script per connection, over WebSocket.
+#![allow(dead_code, reason = "each test file uses its part")]
 
 use std::collections::VecDeque;
 use std::net::{SocketAddr, TcpListener, TcpStream};
