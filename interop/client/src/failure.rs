@@ -37,6 +37,7 @@ impl<E: Error> From<E> for Failure {
 
 /// Fails with both values unless they are equal.
 #[track_caller]
+#[allow(clippy::needless_pass_by_value, reason = "values and references alike")]
 pub(crate) fn equal<T: fmt::Debug + PartialEq<U>, U: fmt::Debug>(actual: T, expected: U) -> Outcome {
     ensure(actual == expected, || format!("got {}, expected {}", short(&actual), short(&expected)))
 }
