@@ -67,11 +67,13 @@ async function startServer() {
   });
   for (let attempt = 0; attempt < 100; attempt += 1) {
     const socket = connect(port, "127.0.0.1");
-    const [outcome] = await Promise.race(
-      ["connect", "error"].map(async (event) => (await once(socket, event).catch(() => {}), [event])),
+    // `once` rejects at an `error`.
+    const isListening = await once(socket, "connect").then(
+      () => true,
+      () => false,
     );
     socket.destroy();
-    if (outcome === "connect") return `http://127.0.0.1:${port}`;
+    if (isListening) return `http://127.0.0.1:${port}`;
     await after(50);
   }
   throw new Error("bench-server does not listen");
