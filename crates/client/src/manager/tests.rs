@@ -337,6 +337,16 @@ fn the_send_buffer_is_bounded_by_what_the_transport_holds() {
 }
 
 #[test]
+fn times_beyond_the_clock_are_no_panic() {
+    let mut rig = Rig::new(plain().delay(Duration::MAX).delay_max(Duration::MAX), Sending::default());
+    rig.manager.settings.limits.connect_timeout = Duration::MAX;
+    rig.connect();
+    rig.emit("a", Some(1), Some(Duration::MAX)).unwrap();
+    rig.lose();
+    assert!(rig.manager.poll_timeout().is_some_and(|at| at > rig.now + 3600 * SECOND));
+}
+
+#[test]
 fn attachments_have_a_deadline() {
     let mut rig = Rig::new(plain(), Sending::default());
     rig.connect();
