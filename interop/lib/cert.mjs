@@ -11,6 +11,8 @@ export function makeCertificate(folder) {
     [
       ..."req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2".split(" "),
       ..."-subj /CN=127.0.0.1 -addext subjectAltName=IP:127.0.0.1,DNS:localhost".split(" "),
+      // The server's own certificate, not that of an authority: rustls refuses to take the one for the other.
+      ..."-addext basicConstraints=critical,CA:FALSE".split(" "),
       ...["-keyout", key, "-out", cert],
     ],
     { stdio: "pipe" },

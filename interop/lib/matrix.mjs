@@ -13,6 +13,8 @@ const CLIENTS = [
   { client: "engine.io-client-3", kind: "engine.io" },
   { client: "python-socketio", kind: "python" },
   { client: "python-socketio-asyncio", kind: "python" },
+  { client: "trunkline-client", kind: "rust" },
+  { client: "trunkline-client-msgpack", kind: "rust", parser: "msgpack" },
 ];
 
 /** How a client's connection begins and where it ends up. */

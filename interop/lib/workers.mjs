@@ -11,11 +11,13 @@ const GROUP_MS = 240_000;
 const here = (path) => fileURLToPath(new URL(path, import.meta.url));
 const PYTHON = here("../.cache/venv/bin/python");
 const PYTHON_WORKER = here("../python/worker.py");
+const RUST_WORKER = process.env.INTEROP_CLIENT ?? here("../../target/release/interop-client");
 
 /** The names of the cases that a group has. */
 export function casesOf(group) {
   if (group.kind === "python") return pythonCases();
-  return SCENARIOS[group.kind].map(({ name }) => name);
+  // The Rust worker knows the same scenarios by the same names.
+  return SCENARIOS[group.kind === "rust" ? "socket.io" : group.kind].map(({ name }) => name);
 }
 
 /** Runs `names` of `group` and adds every outcome to the report, even when the worker dies. */
@@ -52,9 +54,14 @@ function start(group, job, cert) {
   const trust = ["NODE_EXTRA_CA_CERTS", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "WEBSOCKET_CLIENT_CA_BUNDLE"];
   const env = { ...process.env, ...Object.fromEntries(trust.map((name) => [name, cert])) };
   env.PYTHONDONTWRITEBYTECODE = "1"; // nothing of a run stays in the sources
-  const [program, script] =
-    group.kind === "python" ? [PYTHON, PYTHON_WORKER] : [process.execPath, here("../worker.mjs")];
-  return spawn(program, [script, job], { stdio: ["ignore", "pipe", "pipe"], env });
+  const [program, ...words] = workerOf(group.kind);
+  return spawn(program, [...words, job], { stdio: ["ignore", "pipe", "pipe"], env });
+}
+
+function workerOf(kind) {
+  if (kind === "python") return [PYTHON, PYTHON_WORKER];
+  if (kind === "rust") return [RUST_WORKER];
+  return [process.execPath, here("../worker.mjs")];
 }
 
 /** The scenarios of the Python worker are its functions with this prefix; reading them needs no Python. */

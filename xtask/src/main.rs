@@ -74,6 +74,7 @@ fn test() -> Result<(), Failure> {
     steps.step("browser client", || run_js(&workspace))?;
     steps.step("build interop-server", || build(&workspace, "interop-server"))?;
     steps.step("build trunkline", || build(&workspace, "trunkline"))?;
+    steps.step("build interop-client", || build(&workspace, "interop-client"))?;
     steps.step("build examples", || build_examples(&workspace))?;
     steps.step("interop and browser", || run_interop(&workspace, &[]))?;
     steps.finish();
@@ -86,6 +87,7 @@ fn interop(args: &[String]) -> Result<(), Failure> {
     steps.step("install", || install::everything(&workspace))?;
     steps.step("build interop-server", || build(&workspace, "interop-server"))?;
     steps.step("build trunkline", || build(&workspace, "trunkline"))?;
+    steps.step("build interop-client", || build(&workspace, "interop-client"))?;
     steps.step("build examples", || build_examples(&workspace))?;
     steps.step("interop", || run_interop(&workspace, args))
 }
@@ -142,6 +144,7 @@ fn run_interop(workspace: &Workspace, args: &[String]) -> Result<(), Failure> {
         .arg("run.mjs")
         .arg("--server")
         .arg(workspace.release_binary("interop-server"))
-        .args(args);
+        .args(args)
+        .env("INTEROP_CLIENT", workspace.release_binary("interop-client"));
     run(&mut node)
 }

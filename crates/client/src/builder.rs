@@ -163,7 +163,8 @@ impl Builder {
     }
 
     /// Events that wait for handlers, and events of a namespace that come before it is connected. At the bound reading
-    /// stops; at four times as many, while somebody waits for an answer, the connection is closed. Default 256.
+    /// stops; while somebody waits for an answer, at four times as many, and if handlers do not go on then, the connection is
+    /// closed. Default 256.
     pub fn max_pending_events(mut self, events: usize) -> Self {
         self.limits.max_pending_events = events.max(1);
         self

@@ -22,7 +22,8 @@ pub enum DisconnectReason {
     ParseError,
     /// The client closed the connection, although not for this socket.
     ForcedClose,
-    /// The server sends faster than events are handled, while a handler waits for an answer. Not in the reference.
+    /// More events came than may wait, to a namespace that is not connected or before the answer that a handler waits for.
+    /// Not in the reference.
     InboundOverflow,
 }
 

@@ -76,27 +76,26 @@ impl Shared {
         self.wake.notify_one();
     }
 
-    /// Whether reading stops: events are at their bound, and nobody needs what was not read, be it an answer or the server's
-    /// word that a socket is connected.
+    /// Whether reading stops: events are at their bound. While somebody needs what was not read, be it an answer or the
+    /// server's word that a socket is connected, the bound is [`FLOOD`] times as far.
     pub(crate) fn must_pause(&self) -> bool {
         self.inbound.reaches(1, &self.limits) && self.must_pause_with(&self.manager.lock())
     }
 
     pub(crate) fn must_pause_with(&self, manager: &Manager<Waiter>) -> bool {
-        self.inbound.reaches(1, &self.limits) && manager.is_settled() && !manager.is_answer_awaited()
+        let times = if manager.is_settled() && !manager.is_answer_awaited() { 1 } else { FLOOD };
+        self.inbound.reaches(times, &self.limits)
     }
 
-    /// Ends the connection if so much was read for the sake of an answer that it cannot be kept; whether it did.
-    pub(crate) fn end_flood(&self) -> bool {
-        if !self.inbound.reaches(FLOOD, &self.limits) {
-            return false;
+    /// To be called when no handler was done for a while: ends the connection if so much was read for the sake of an answer
+    /// that it cannot be kept.
+    pub(crate) fn end_flood(&self) {
+        if self.inbound.reaches(FLOOD, &self.limits) {
+            let mut manager = self.manager.lock();
+            if manager.is_open() && manager.is_answer_awaited() {
+                manager.overflow(Instant::now());
+            }
         }
-        let mut manager = self.manager.lock();
-        let is_flood = manager.is_open() && manager.is_answer_awaited();
-        if is_flood {
-            manager.overflow(Instant::now());
-        }
-        is_flood
     }
 
     pub(crate) fn socket(&self, nsp: Nsp) -> Option<Arc<Core>> {
@@ -115,6 +114,8 @@ impl std::fmt::Debug for Shared {
 pub(crate) struct Inbound {
     events: AtomicUsize,
     bytes: AtomicUsize,
+    /// How many were taken out in all.
+    taken: AtomicU64,
 }
 
 impl Inbound {
@@ -126,6 +127,12 @@ impl Inbound {
     pub(crate) fn remove(&self, bytes: usize) {
         self.events.fetch_sub(1, Ordering::AcqRel);
         self.bytes.fetch_sub(bytes, Ordering::AcqRel);
+        self.taken.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// How many events handlers have been given in all: the measure of their progress.
+    pub(crate) fn taken(&self) -> u64 {
+        self.taken.load(Ordering::Acquire)
     }
 
     /// Whether so many times the limits are reached.

@@ -29,8 +29,15 @@ pub(crate) struct Task {
     closing: Vec<JoinHandle<()>>,
     timer: Pin<Box<Sleep>>,
     timer_at: Option<Instant>,
-    /// When a connection that is not read is next asked whether it is still alive.
-    pause_check: Option<Instant>,
+    pause: Option<Pause>,
+}
+
+/// Reading has stopped, and handlers have not gone on since.
+struct Pause {
+    /// When the connection is next asked whether it is still alive.
+    check: Instant,
+    /// The handlers' progress at the time.
+    taken: u64,
 }
 
 enum Link {
@@ -61,7 +68,7 @@ impl Task {
             closing: Vec::new(),
             timer: Box::pin(tokio::time::sleep(Duration::ZERO)),
             timer_at: None,
-            pause_check: None,
+            pause: None,
         }
     }
 
@@ -69,9 +76,6 @@ impl Task {
     pub(crate) async fn run(mut self) {
         loop {
             self.carry_out();
-            if self.shared.end_flood() {
-                self.carry_out();
-            }
             if self.shared.manager.lock().is_shut() {
                 break;
             }
@@ -119,10 +123,13 @@ impl Task {
         let mut at = self.shared.manager.lock().poll_timeout();
         if matches!(self.link, Link::Open(_)) && self.shared.must_pause() {
             // While nobody calls the engine, nobody else notices that the server has given up on us.
-            let check = *self.pause_check.get_or_insert_with(|| Instant::now() + PAUSE_CHECK);
-            at = Some(at.map_or(check, |at| at.min(check)));
+            let taken = self.shared.inbound.taken();
+            let pause = self.pause.take().filter(|pause| pause.taken == taken);
+            let pause = pause.unwrap_or_else(|| Pause { check: Instant::now() + PAUSE_CHECK, taken });
+            at = Some(at.map_or(pause.check, |at| at.min(pause.check)));
+            self.pause = Some(pause);
         } else {
-            self.pause_check = None;
+            self.pause = None;
         }
         let Some(at) = at else {
             self.timer_at = None;
@@ -134,7 +141,9 @@ impl Task {
         }
         self.timer.as_mut().poll(cx).map(|()| {
             self.timer_at = None;
-            self.pause_check = None;
+            if self.pause.take_if(|pause| pause.check <= Instant::now()).is_some() {
+                self.shared.end_flood();
+            }
         })
     }
 

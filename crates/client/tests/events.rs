@@ -236,6 +236,37 @@ async fn a_slow_stream_loses_the_oldest_and_says_so() {
 }
 
 #[tokio::test]
+async fn a_burst_before_an_awaited_answer_is_handled_in_order() {
+    let (told, mut lines) = Told::channel();
+    let io = Io::builder().shards(1).build();
+    io.of("/").on("burst", async |socket: trunkline::Socket| {
+        for number in 0..BURST {
+            socket.emit("number", number).unwrap();
+        }
+    });
+    let server = serve(&io);
+    let client = builder(&server).max_pending_events(4).build().unwrap();
+    let socket = connected(&client).await;
+    socket.on("number", move |Data(number): Data<u32>| {
+        let told = told.clone();
+        async move {
+            // Slower than the connection is read.
+            for _ in 0..100 {
+                tokio::task::yield_now().await;
+            }
+            told.say(number.to_string());
+        }
+    });
+    within("the answer", socket.emit_with_ack::<()>("burst", ())).await.unwrap();
+    for number in 0..BURST {
+        assert_eq!(within("a number", lines.recv()).await.unwrap(), number.to_string());
+    }
+}
+
+/// Many times as many events as may wait for handlers.
+const BURST: u32 = 1_000;
+
+#[tokio::test]
 async fn a_panic_ends_its_call_only_and_is_told() {
     let (told, mut lines) = Told::channel();
     let server = serve(&echo(false));

@@ -232,6 +232,28 @@ fn timestamps_of_msgpack() {
     assert_eq!(values, [1_514_862_245_000.0.into(), Bytes::from_static(&[7]).into(), Value::Null]);
 }
 
+/// What the reference server sends on a connection without recovery: `{sid, pid: undefined}`.
+#[test]
+fn undefined_in_msgpack_objects_is_absent() {
+    #[derive(Debug, PartialEq, Deserialize)]
+    struct Connected {
+        sid: String,
+        pid: Option<String>,
+        bytes: Binary,
+        list: Vec<Option<u8>>,
+    }
+    let object = b"\x84\xa3sid\xa1a\xa3pid\xd4\0\0\xa5bytes\xc4\x03\xd4\0\0\xa4list\x92\x07\xd4\0\0";
+    let packet = [b"\x82\xa4type\x02\xa4data\x92\xa1x", &object[..]].concat();
+    let args = decode(Msgpack, &Encoded { head: packet, binary: true, ..Encoded::default() });
+    let bytes = Bytes::from_static(&[0xd4, 0, 0]);
+    let expected =
+        Connected { sid: "a".into(), pid: None, bytes: Binary(bytes.clone()), list: vec![Some(7), None] };
+    assert_eq!(args.as_args().next().unwrap().deserialize::<Connected>().unwrap(), expected);
+    let (value,): (Value,) = args.as_args().deserialize_all().unwrap();
+    assert_eq!(value.get("pid"), Some(&Value::Null));
+    assert_eq!(value.get("bytes"), Some(&Value::Binary(bytes)));
+}
+
 #[test]
 fn outside_of_packets_binary_is_a_byte_string() {
     assert_eq!(serde_json::to_string(&binary("a")).unwrap(), "[97]");

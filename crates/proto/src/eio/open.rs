@@ -14,7 +14,7 @@ pub struct Open {
     pub sid: Box<str>,
     /// Whether the session may move to WebSocket. Names of other transports are ignored.
     pub upgrades_to_websocket: bool,
-    /// From one ping of the server to the next: 1 ms to [`MAX_PERIOD`].
+    /// From one ping of the server to the next: at most [`MAX_PERIOD`]; 0 from servers that round it down.
     pub ping_interval: Duration,
     /// How late a ping may come: 1 ms to [`MAX_PERIOD`].
     pub ping_timeout: Duration,
@@ -76,8 +76,11 @@ impl Open {
                 .upgrades
                 .iter()
                 .any(|name| TransportKind::from_name(name) == Some(TransportKind::WebSocket)),
+            // 0 from python-engineio, which rounds intervals below a second down.
             ping_interval: period(fields.ping_interval)?,
-            ping_timeout: period(fields.ping_timeout)?,
+            ping_timeout: Some(period(fields.ping_timeout)?)
+                .filter(|timeout| !timeout.is_zero())
+                .ok_or(OpenError::InvalidHeartbeat)?,
             max_payload,
         })
     }
@@ -91,7 +94,7 @@ pub const MAX_PERIOD: Duration = Duration::from_millis(i32::MAX as u64);
 
 fn period(millis: u64) -> Result<Duration, OpenError> {
     let period = Duration::from_millis(millis);
-    if period.is_zero() || period > MAX_PERIOD { Err(OpenError::InvalidHeartbeat) } else { Ok(period) }
+    if period > MAX_PERIOD { Err(OpenError::InvalidHeartbeat) } else { Ok(period) }
 }
 
 #[derive(Deserialize)]
@@ -161,7 +164,8 @@ mod tests {
             ("1", "[]", "1", "1", "1", Err(OpenError::Malformed)),
             ("\"a\"", "\"websocket\"", "1", "1", "1", Err(OpenError::Malformed)),
             ("\"a\"", &many, "1", "1", "1", Err(OpenError::TooManyUpgrades)),
-            ("\"a\"", "[]", "0", "1", "1", Err(OpenError::InvalidHeartbeat)),
+            ("\"a\"", "[]", "0", "1", "1", Ok(())),
+            ("\"a\"", "[]", "1", "0", "1", Err(OpenError::InvalidHeartbeat)),
             ("\"a\"", "[]", "1", "2147483648", "1", Err(OpenError::InvalidHeartbeat)),
             ("\"a\"", "[]", "18446744073709551615", "1", "1", Err(OpenError::InvalidHeartbeat)),
             ("\"a\"", "[]", "-1", "1", "1", Err(OpenError::Malformed)),

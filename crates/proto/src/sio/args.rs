@@ -7,7 +7,7 @@ use serde::de::{DeserializeOwned, DeserializeSeed, Deserializer, SeqAccess, Visi
 use serde::forward_to_deserialize_any;
 
 use super::binary::Scope;
-use super::msgpack_scan::Scanner;
+use super::msgpack_scan::{NIL, Scanner, UNDEFINED, replace_undefined};
 use super::{DecodeError, Parser, json, json_text};
 
 /// Arguments still raw; cheap to copy, iterates over [`RawArg`].
@@ -89,7 +89,7 @@ impl<'a> Args<'a> {
                 let value = scanner.skip_value(usize::MAX).ok()?;
                 *bytes = scanner.rest();
                 // notepack's `undefined` reads as nil, as the reference passes it on.
-                Raw::Msgpack(if value == UNDEFINED { &[0xc0] } else { value })
+                Raw::Msgpack(if value == UNDEFINED { &[NIL] } else { value })
             }
         };
         Some(RawArg { raw, attachments: self.attachments })
@@ -121,6 +121,10 @@ impl<'a> Args<'a> {
     /// not sent are `None` where `T` has an `Option`, otherwise [`DecodeError::MissingArgument`].
     pub fn deserialize_all<T: DeserializeOwned>(&self) -> Result<T, DecodeError> {
         let _scope = Scope::decode(self.attachments);
+        if let Some(bytes) = self.raw.without_undefined() {
+            let args = Args { raw: Raw::Msgpack(&bytes), len: self.len, attachments: self.attachments };
+            return T::deserialize(ArgsDeserializer(args));
+        }
         T::deserialize(ArgsDeserializer(*self)).or_else(|error| match self.raw.without_lone_surrogates() {
             Some(text) => {
                 let args = Args { raw: Raw::Json(&text), len: self.len, attachments: self.attachments };
@@ -162,6 +166,9 @@ impl<'a> RawArg<'a> {
     pub fn deserialize<T: DeserializeOwned>(&self) -> Result<T, DecodeError> {
         let _scope = Scope::decode(self.attachments);
         let seed = std::marker::PhantomData::<T>;
+        if let Some(bytes) = self.raw.without_undefined() {
+            return Raw::Msgpack(&bytes).deserialize(seed);
+        }
         self.raw.deserialize(seed).or_else(|error| match self.raw.without_lone_surrogates() {
             Some(text) => Raw::Json(&text).deserialize(seed),
             None => Err(error),
@@ -233,6 +240,13 @@ impl<'a> Raw<'a> {
         match self {
             Self::Json(text) => json_text::replace_lone_surrogates(text),
             Self::Msgpack(_) => None,
+        }
+    }
+
+    fn without_undefined(self) -> Option<Vec<u8>> {
+        match self {
+            Self::Json(_) => None,
+            Self::Msgpack(bytes) => replace_undefined(bytes),
         }
     }
 
@@ -389,6 +403,3 @@ impl<'de> Deserializer<'de> for Missing {
         newtype_struct seq tuple tuple_struct map struct enum identifier ignored_any
     }
 }
-
-/// How notepack, the JavaScript clients' encoder, writes `undefined`.
-pub(super) const UNDEFINED: &[u8] = &[0xd4, 0, 0];

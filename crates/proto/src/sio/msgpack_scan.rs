@@ -132,6 +132,26 @@ impl<'a> Scanner<'a> {
     }
 }
 
+/// The same valid values with nil for each `undefined` inside, or `None` if there is none. A JavaScript object's member that
+/// is `undefined` is written by notepack as an extension, which fits no type: it must be as absent as it is in JSON.
+pub(super) fn replace_undefined(values: &[u8]) -> Option<Vec<u8>> {
+    // A quick look, since nearly all have none; what it finds may be a part of something else.
+    memchr::memmem::find(values, UNDEFINED)?;
+    let mut out = Vec::with_capacity(values.len());
+    let mut scanner = Scanner::new(values);
+    while !scanner.rest().is_empty() {
+        let start = scanner.rest();
+        scanner.next_item()?;
+        let item = &start[..start.len() - scanner.rest().len()];
+        out.extend_from_slice(if item == UNDEFINED { &[NIL] } else { item });
+    }
+    Some(out)
+}
+
+/// How notepack, the JavaScript clients' encoder, writes `undefined`.
+pub(super) const UNDEFINED: &[u8] = &[0xd4, 0, 0];
+pub(super) const NIL: u8 = 0xc0;
+
 fn signed<'a>(n: i64) -> Item<'a> {
     u64::try_from(n).map_or(Item::Negative(n), Item::Unsigned)
 }

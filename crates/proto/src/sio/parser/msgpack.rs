@@ -3,8 +3,7 @@
 use std::borrow::Cow;
 
 use super::Limits;
-use crate::sio::args::UNDEFINED;
-use crate::sio::msgpack_scan::{Item, Scanner};
+use crate::sio::msgpack_scan::{Item, NIL, Scanner, UNDEFINED};
 use crate::sio::{Args, Kind, MAX_SAFE_INTEGER, Packet, RawArg, Violation, is_reserved};
 
 const CONNECT: u64 = 0;
@@ -123,5 +122,3 @@ fn text(raw: &[u8]) -> Option<&str> {
         _ => None,
     }
 }
-
-const NIL: u8 = 0xc0;
