@@ -16,6 +16,7 @@ pub(crate) const TARGETS: &[Target] = &[
     Target { name: "ws_decoder", run: ws::fuzz::fuzz_ws_decoder, words: WS },
     Target { name: "eio_payload", run: eio::fuzz::fuzz_eio_payload, words: EIO },
     Target { name: "eio_session", run: eio::fuzz::fuzz_eio_session, words: &[] },
+    Target { name: "eio_client", run: eio::fuzz::fuzz_eio_client, words: OPEN },
     Target { name: "sio_json", run: sio::fuzz::fuzz_sio_json, words: SIO },
     Target { name: "sio_msgpack", run: sio::fuzz::fuzz_sio_msgpack, words: MSGPACK },
     Target { name: "sio_sequence", run: sio::fuzz::fuzz_sio_sequence, words: SIO },
@@ -72,6 +73,17 @@ const EIO: &[&[u8]] = &[
     b"transport=polling",
     b"\xc3\xa9",
     b"\xf0\x9f\x98\x80",
+];
+
+/// The fields of an `open` packet.
+const OPEN: &[&[u8]] = &[
+    b"{\"sid\":\"a\",\"upgrades\":[],\"pingInterval\":1,\"pingTimeout\":1}",
+    b"\"maxPayload\":",
+    b"\"upgrades\":[\"websocket\"]",
+    b"\"pingInterval\":",
+    b"2147483648",
+    b"-1",
+    b"null",
 ];
 
 /// Packets of the default parser, JSON's corners, reserved names.

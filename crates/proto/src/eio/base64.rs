@@ -14,14 +14,14 @@ pub(super) fn decode(text: &str) -> Result<Vec<u8>, Violation> {
 /// Appends `data` to `out`.
 pub(super) fn encode(data: &[u8], out: &mut Vec<u8>) {
     let start = out.len();
-    out.resize(start + encoded_len(data), 0);
+    out.resize(start + encoded_len(data.len()), 0);
     let written = out.get_mut(start..).map_or(0, |space| CODEC.encode_slice(data, space).unwrap_or(0));
     out.truncate(start + written);
 }
 
-/// The number of characters that [`encode`] appends.
-pub(super) fn encoded_len(data: &[u8]) -> usize {
-    data.len().div_ceil(3) * 4
+/// The number of characters that [`encode`] appends for `len` bytes.
+pub(super) fn encoded_len(len: usize) -> usize {
+    len.div_ceil(3).saturating_mul(4)
 }
 
 const CODEC: GeneralPurpose = GeneralPurpose::new(

@@ -68,11 +68,29 @@ impl PayloadV4Encoder {
         self.out.extend_from_slice(raw_packet);
     }
 
+    /// Appends a text message, given without its packet type.
+    pub fn message(&mut self, text: &[u8]) {
+        self.separate();
+        self.out.push(b'4');
+        self.out.extend_from_slice(text);
+    }
+
     /// Appends a binary message; a v4 body holds it as `b` and base64.
     pub fn binary(&mut self, data: &[u8]) {
         self.separate();
         self.out.extend_from_slice(base64_prefix(Version::V4));
         base64::encode(data, &mut self.out);
+    }
+
+    /// The size that the body would have with a text message of `len` bytes more. A client keeps it within the server's
+    /// `maxPayload` by beginning another body, unless this one is empty.
+    pub fn len_with_message(&self, len: usize) -> usize {
+        self.len_with(1usize.saturating_add(len))
+    }
+
+    /// The size that the body would have with a binary message of `len` bytes more.
+    pub fn len_with_binary(&self, len: usize) -> usize {
+        self.len_with(base64_prefix(Version::V4).len().saturating_add(base64::encoded_len(len)))
     }
 
     /// The size of the body so far, in bytes.
@@ -88,6 +106,11 @@ impl PayloadV4Encoder {
     /// The body.
     pub fn finish(self) -> Vec<u8> {
         self.out
+    }
+
+    fn len_with(&self, packet: usize) -> usize {
+        let separator = usize::from(!self.out.is_empty());
+        self.out.len().saturating_add(separator).saturating_add(packet)
     }
 
     fn separate(&mut self) {
@@ -120,6 +143,20 @@ mod tests {
             assert_eq!(decode_payload_v4(body).next(), Some(Err(Violation::EmptyPacket)), "{body:?}");
         }
         assert_eq!(decode_payload_v4("4a\x1e").last(), Some(Err(Violation::EmptyPacket)));
+    }
+
+    #[test]
+    fn sizes_are_foretold() {
+        let mut encoder = PayloadV4Encoder::new();
+        for len in [0, 1, 2, 3, 4, 100] {
+            let foretold = encoder.len_with_message(len);
+            encoder.message(&vec![b'a'; len]);
+            assert_eq!(encoder.len(), foretold);
+            let foretold = encoder.len_with_binary(len);
+            encoder.binary(&vec![7; len]);
+            assert_eq!(encoder.len(), foretold);
+        }
+        assert_eq!(encoder.len_with_message(usize::MAX), usize::MAX);
     }
 
     #[test]

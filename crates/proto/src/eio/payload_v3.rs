@@ -142,7 +142,7 @@ impl Encoder {
         match self.form {
             Form::Text => {
                 let prefix = base64_prefix(Version::V3);
-                self.text_header(prefix.len() + base64::encoded_len(data));
+                self.text_header(prefix.len() + base64::encoded_len(data.len()));
                 self.out.extend_from_slice(prefix);
                 base64::encode(data, &mut self.out);
             }

@@ -62,12 +62,26 @@ pub fn encode_frame(out: &mut Vec<u8>, opcode: OpCode, rsv1: bool, payload: &[u8
         Some((front, _)) if opcode.is_control() => front,
         _ => payload,
     };
+    append(out, opcode, rsv1, &[payload], mask);
+}
+
+/// Appends one whole, unfragmented data frame, whose payload is `prefix` and `rest` one after the other.
+///
+/// The two come from different places: an Engine.IO packet is its type and the message.
+pub fn encode_prefixed(out: &mut Vec<u8>, opcode: OpCode, prefix: &[u8], rest: &[u8], mask: Option<[u8; 4]>) {
+    append(out, opcode, false, &[prefix, rest], mask);
+}
+
+fn append(out: &mut Vec<u8>, opcode: OpCode, rsv1: bool, parts: &[&[u8]], mask: Option<[u8; 4]>) {
+    let len = parts.iter().map(|part| part.len()).sum();
     let mut header = [0; MAX_HEADER];
-    let header_len = write_header(&mut header, opcode, true, rsv1, payload.len(), mask);
-    out.reserve(header_len + payload.len());
+    let header_len = write_header(&mut header, opcode, true, rsv1, len, mask);
+    out.reserve(header_len + len);
     out.extend_from_slice(&header[..header_len]);
     let start = out.len();
-    out.extend_from_slice(payload);
+    for part in parts {
+        out.extend_from_slice(part);
+    }
     if let Some(key) = mask {
         masking::apply(&mut out[start..], key, 0);
     }
@@ -110,6 +124,16 @@ mod tests {
                 server_len + 4
             );
             assert_eq!(server_header_len(len), server_len);
+        }
+    }
+
+    #[test]
+    fn a_prefix_is_part_of_the_payload() {
+        for mask in [None, Some([1, 2, 3, 4])] {
+            let (mut parts, mut whole) = (Vec::new(), Vec::new());
+            encode_prefixed(&mut parts, OpCode::Text, b"4", b"hello", mask);
+            encode_frame(&mut whole, OpCode::Text, false, b"4hello", mask);
+            assert_eq!(parts, whole);
         }
     }
 

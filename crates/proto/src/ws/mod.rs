@@ -15,6 +15,7 @@
 //! assert_eq!((consumed, event), (11, Some(Event::Text("Hello"))));
 //! ```
 
+mod client;
 mod decoder;
 mod deflate;
 mod encode;
@@ -26,10 +27,12 @@ mod mask;
 mod utf8;
 mod violation;
 
+pub use client::{ClientHandshake, HandshakeError};
 pub use decoder::{Decoder, Event, Limits};
 pub use deflate::{DeflateAgreement, DeflateConfig, deflate, inflate, negotiate_deflate};
 pub use encode::{
-    MAX_HEADER, MAX_SERVER_HEADER, encode_close, encode_frame, server_header_len, write_header,
+    MAX_HEADER, MAX_SERVER_HEADER, encode_close, encode_frame, encode_prefixed, server_header_len,
+    write_header,
 };
 pub use frame::{OpCode, Role};
 pub use handshake::{accept_key, is_valid_key};

@@ -1,0 +1,663 @@
+//! The machine behind a client: connects, reconnects, enters namespaces, keeps what cannot be sent yet, and ends every wait.
+//!
+//! No IO, clock or lock; `now` and the seed are arguments. Commands and `handle_*` change the state, [`Manager::poll_output`]
+//! gives what is to be done, [`Manager::poll_timeout`] when [`Manager::handle_timeout`] is due. It follows the reference's
+//! `Manager` and `Socket` (`socket.io-client`), whose names its parts have. `W` is whoever waits for an answer.
+
+mod backoff;
+mod buffer;
+mod message;
+mod namespace;
+mod sending;
+#[cfg(test)]
+mod tests;
+
+use std::borrow::Cow;
+use std::collections::{BTreeSet, VecDeque};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use serde::Deserialize;
+use trunkline_proto::sio::{self, Decoder, Kind, Packet, Parser, RawArg, Violation, encode_client_connect};
+
+use self::backoff::Backoff;
+pub(crate) use self::message::{Asked, Emit, Message, NoAnswer, Nsp, Output};
+use self::namespace::{Early, Namespace, Stage};
+use crate::config::{Limits, Reconnection, Sending};
+use crate::error::ConnectError;
+use crate::events::Lifecycle;
+use crate::reason::DisconnectReason;
+
+/// What a machine is made from.
+#[derive(Clone, Debug)]
+pub(crate) struct Settings {
+    pub(crate) parser: Parser,
+    pub(crate) decoder: sio::Limits,
+    pub(crate) reconnection: Reconnection,
+    pub(crate) limits: Limits,
+    /// For the random part of delays.
+    pub(crate) seed: u64,
+}
+
+/// The payload of CONNECT, before recovery adds to it.
+pub(crate) type AuthPayload = serde_json::Map<String, serde_json::Value>;
+
+/// One connection and its namespaces.
+pub(crate) struct Manager<W> {
+    settings: Settings,
+    link: Link,
+    backoff: Backoff,
+    /// Between the loss of the connection and its return.
+    reconnecting: bool,
+    /// Whether the opening under way belongs to a reconnection.
+    opening_again: bool,
+    skip_reconnect: bool,
+    reconnect_at: Option<Instant>,
+    is_shut: bool,
+    namespaces: Vec<Namespace<W>>,
+    decoder: Decoder,
+    attachments_deadline: Option<Instant>,
+    /// When answers are due.
+    deadlines: BTreeSet<(Instant, Nsp, u64)>,
+    outputs: VecDeque<Output<W>>,
+    /// Bytes to be sent among the outputs.
+    unsent: usize,
+    /// What the transport said last: bytes it holds, and whether it can take more at once.
+    transport: (usize, bool),
+    auth_attempts: u64,
+}
+
+/// The state of the connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Link {
+    Closed,
+    Opening,
+    Open {
+        /// When the server was last heard to live.
+        heard: Instant,
+        /// Ping interval and timeout together.
+        patience: Duration,
+    },
+}
+
+impl<W> Manager<W> {
+    pub(crate) fn new(settings: Settings) -> Self {
+        Self {
+            backoff: Backoff::new(&settings.reconnection, settings.seed),
+            decoder: Decoder::new(settings.parser, settings.decoder),
+            settings,
+            link: Link::Closed,
+            reconnecting: false,
+            opening_again: false,
+            skip_reconnect: false,
+            reconnect_at: None,
+            is_shut: false,
+            namespaces: Vec::new(),
+            attachments_deadline: None,
+            deadlines: BTreeSet::new(),
+            outputs: VecDeque::new(),
+            unsent: 0,
+            transport: (0, false),
+            auth_attempts: 0,
+        }
+    }
+
+    // Questions.
+
+    /// The next thing to do; `None` until something changes.
+    pub(crate) fn poll_output(&mut self) -> Option<Output<W>> {
+        let output = self.outputs.pop_front();
+        match &output {
+            Some(Output::Send { message, .. }) => self.unsent -= message.size(),
+            // A burst must not leave its memory behind.
+            None if self.outputs.capacity() > 64 => self.outputs = VecDeque::new(),
+            _ => {}
+        }
+        output
+    }
+
+    /// When [`handle_timeout`](Self::handle_timeout) is due.
+    pub(crate) fn poll_timeout(&self) -> Option<Instant> {
+        let stages = self.namespaces.iter().filter_map(Namespace::stage_deadline);
+        let acks = self.deadlines.first().map(|(at, ..)| *at);
+        stages.chain(acks).chain(self.reconnect_at).chain(self.attachments_deadline).min()
+    }
+
+    pub(crate) fn is_open(&self) -> bool {
+        matches!(self.link, Link::Open { .. })
+    }
+
+    pub(crate) fn is_shut(&self) -> bool {
+        self.is_shut
+    }
+
+    /// Whether the connection is there or will be without anybody's asking.
+    pub(crate) fn is_trying(&self) -> bool {
+        self.link != Link::Closed || self.reconnecting
+    }
+
+    pub(crate) fn is_connected(&self, nsp: Nsp) -> bool {
+        self.namespaces.get(nsp.0).is_some_and(Namespace::is_connected)
+    }
+
+    pub(crate) fn is_active(&self, nsp: Nsp) -> bool {
+        self.namespaces.get(nsp.0).is_some_and(|namespace| namespace.active)
+    }
+
+    /// Whether a namespace was never told to connect.
+    pub(crate) fn is_untouched(&self, nsp: Nsp) -> bool {
+        self.namespaces.get(nsp.0).is_some_and(|namespace| !namespace.was_asked)
+    }
+
+    pub(crate) fn is_recovered(&self, nsp: Nsp) -> bool {
+        self.namespaces.get(nsp.0).is_some_and(|namespace| namespace.is_connected() && namespace.recovered)
+    }
+
+    pub(crate) fn id(&self, nsp: Nsp) -> Option<&str> {
+        self.namespaces.get(nsp.0)?.id.as_deref()
+    }
+
+    /// Why a namespace last failed to connect, forgotten when it connects.
+    pub(crate) fn failure(&self, nsp: Nsp) -> Option<&ConnectError> {
+        self.namespaces.get(nsp.0)?.failure.as_ref()
+    }
+
+    /// Whether anybody waits for an answer.
+    pub(crate) fn is_answer_awaited(&self) -> bool {
+        self.namespaces.iter().any(|namespace| !namespace.acks.is_empty())
+    }
+
+    // Commands.
+
+    /// Adds a namespace; the caller sees to it that there is one of a name.
+    pub(crate) fn add(&mut self, name: &str, sending: Sending) -> Nsp {
+        self.namespaces.push(Namespace::new(name, sending, &self.settings.limits));
+        Nsp(self.namespaces.len() - 1)
+    }
+
+    /// Opens the connection without entering a namespace.
+    pub(crate) fn open(&mut self) {
+        if !self.reconnecting {
+            self.start_opening(false);
+        }
+    }
+
+    /// Connects a namespace, and the connection if need be (`socket.connect()`).
+    pub(crate) fn connect(&mut self, nsp: Nsp, now: Instant) {
+        let Some(namespace) = self.namespaces.get_mut(nsp.0) else { return };
+        if self.is_shut || namespace.active {
+            return;
+        }
+        namespace.active = true;
+        namespace.was_asked = true;
+        namespace.failure = None;
+        if self.is_open() {
+            self.enter(nsp, now);
+        } else {
+            self.open();
+        }
+    }
+
+    /// Leaves a namespace, and closes the connection if it was the last (`socket.disconnect()`).
+    pub(crate) fn disconnect(&mut self, nsp: Nsp) {
+        let Some(namespace) = self.namespaces.get_mut(nsp.0) else { return };
+        let was_active = namespace.active;
+        let entered = matches!(namespace.stage, Stage::Connected | Stage::Connecting { .. });
+        if entered && self.is_open() {
+            self.send_disconnect(nsp);
+        }
+        self.deactivate(nsp);
+        if self.is_connected(nsp) {
+            self.leave(nsp, DisconnectReason::IoClientDisconnect, None);
+        } else if was_active {
+            self.fail(nsp, ConnectError::Closed);
+        }
+        self.close_if_unused();
+    }
+
+    /// Ends everything; nothing is taken afterwards.
+    pub(crate) fn shutdown(&mut self) {
+        if self.is_shut {
+            return;
+        }
+        self.is_shut = true;
+        for nsp in self.all() {
+            self.disconnect(nsp);
+            self.forget_waiting(nsp);
+        }
+        self.close(DisconnectReason::ForcedClose);
+        self.outputs.push_back(Output::Close);
+    }
+
+    // What happened.
+
+    /// The connection is open.
+    pub(crate) fn handle_opened(&mut self, patience: Duration, now: Instant) {
+        if self.link != Link::Opening {
+            return;
+        }
+        self.link = Link::Open { heard: now, patience };
+        self.transport = (0, true);
+        self.decoder = Decoder::new(self.settings.parser, self.settings.decoder);
+        for nsp in self.all() {
+            if self.is_active(nsp) {
+                self.enter(nsp, now);
+            }
+        }
+        if self.opening_again {
+            let attempts = self.backoff.attempts();
+            self.reconnecting = false;
+            self.backoff.reset();
+            self.change(None, Lifecycle::Reconnect(attempts));
+        }
+    }
+
+    /// The connection could not be opened.
+    pub(crate) fn handle_open_failed(&mut self, error: &ConnectError, now: Instant) {
+        if self.link != Link::Opening {
+            return;
+        }
+        self.link = Link::Closed;
+        for nsp in self.all() {
+            if self.is_active(nsp) {
+                self.fail(nsp, error.clone());
+            }
+        }
+        if self.opening_again {
+            // Before what comes next, unlike in the reference: a listener sees the last error, then the end.
+            self.change(None, Lifecycle::ReconnectError(error.clone()));
+            self.reconnecting = false;
+        }
+        self.reconnect(now);
+    }
+
+    /// The connection was lost.
+    pub(crate) fn handle_closed(
+        &mut self,
+        reason: DisconnectReason,
+        description: Option<Arc<str>>,
+        now: Instant,
+    ) {
+        if !self.is_open() {
+            return;
+        }
+        // What was not handed over is lost with the connection.
+        self.outputs.retain(|output| !matches!(output, Output::Send { .. }));
+        self.unsent = 0;
+        self.lose(reason, description);
+        self.reconnect(now);
+    }
+
+    /// The server sent its heartbeat.
+    pub(crate) fn handle_ping(&mut self, now: Instant) {
+        if let Link::Open { heard, .. } = &mut self.link {
+            *heard = now;
+        }
+    }
+
+    /// How full the transport is: bytes, and whether it takes more at once.
+    pub(crate) fn handle_transport(&mut self, buffered: usize, is_writable: bool) {
+        self.transport = (buffered, is_writable);
+    }
+
+    /// A text message.
+    pub(crate) fn handle_text(&mut self, text: &str, now: Instant) {
+        self.decode(now, |decoder, manager| {
+            decoder.decode_text(text).map(|packet| packet.map(|packet| manager.handle_packet(&packet, now)))
+        });
+    }
+
+    /// A binary message.
+    pub(crate) fn handle_binary(&mut self, data: Bytes, now: Instant) {
+        self.decode(now, |decoder, manager| {
+            decoder
+                .decode_binary(Cow::Owned(data.into()))
+                .map(|packet| packet.map(|packet| manager.handle_packet(&packet, now)))
+        });
+    }
+
+    /// What the auth function said, if it is not too late.
+    pub(crate) fn handle_auth(
+        &mut self,
+        nsp: Nsp,
+        attempt: u64,
+        result: Result<Option<AuthPayload>, String>,
+        now: Instant,
+    ) {
+        let is_current = self
+            .namespaces
+            .get(nsp.0)
+            .is_some_and(|ns| matches!(ns.stage, Stage::Asking { attempt: asking, .. } if asking == attempt));
+        if !is_current {
+            return;
+        }
+        match result {
+            Ok(auth) => self.send_connect(nsp, auth, now),
+            Err(error) => self.refuse(nsp, ConnectError::Auth(error)),
+        }
+    }
+
+    /// Whatever is due at `now`.
+    pub(crate) fn handle_timeout(&mut self, now: Instant) {
+        if self.attachments_deadline.is_some_and(|at| at <= now) {
+            self.violate("attachments are missing", now);
+        }
+        for nsp in self.all() {
+            let due = self.namespaces.get(nsp.0).and_then(Namespace::stage_deadline);
+            if due.is_some_and(|at| at <= now) {
+                // The server shall not think it has a socket that we gave up.
+                if self.namespaces.get(nsp.0).is_some_and(|ns| matches!(ns.stage, Stage::Connecting { .. })) {
+                    self.send_disconnect(nsp);
+                }
+                self.refuse(nsp, ConnectError::Timeout);
+            }
+        }
+        while let Some((at, nsp, id)) = self.deadlines.first().copied()
+            && at <= now
+        {
+            self.deadlines.pop_first();
+            self.end_ack(nsp, id, NoAnswer::Timeout, now);
+        }
+        if self.reconnect_at.is_some_and(|at| at <= now) {
+            self.reconnect_at = None;
+            self.change(None, Lifecycle::ReconnectAttempt(self.backoff.attempts()));
+            self.start_opening(true);
+        }
+    }
+
+    /// Closes the connection because events come faster than they are handled.
+    pub(crate) fn overflow(&mut self, now: Instant) {
+        self.abandon(DisconnectReason::InboundOverflow, None, now);
+    }
+
+    /// The connection is dead without the transport having noticed.
+    pub(crate) fn expire(&mut self, now: Instant) {
+        self.abandon(DisconnectReason::PingTimeout, None, now);
+    }
+
+    // Connecting.
+
+    fn start_opening(&mut self, again: bool) {
+        if self.link == Link::Closed && !self.is_shut {
+            self.skip_reconnect = false;
+            self.opening_again = again;
+            self.link = Link::Opening;
+            self.outputs.push_back(Output::Open);
+        }
+    }
+
+    fn reconnect(&mut self, now: Instant) {
+        let plan = self.settings.reconnection;
+        if !plan.enabled || self.reconnecting || self.skip_reconnect || self.is_shut {
+            return;
+        }
+        if plan.attempts.is_some_and(|attempts| self.backoff.attempts() >= attempts) {
+            self.backoff.reset();
+            self.change(None, Lifecycle::ReconnectFailed);
+            return;
+        }
+        self.reconnecting = true;
+        self.reconnect_at = Some(now + self.backoff.next_delay());
+    }
+
+    fn enter(&mut self, nsp: Nsp, now: Instant) {
+        self.auth_attempts += 1;
+        let attempt = self.auth_attempts;
+        let deadline = now + self.settings.limits.connect_timeout;
+        if let Some(namespace) = self.namespaces.get_mut(nsp.0) {
+            namespace.stage = Stage::Asking { attempt, deadline };
+            self.outputs.push_back(Output::AskAuth { nsp, attempt });
+        }
+    }
+
+    fn send_connect(&mut self, nsp: Nsp, auth: Option<AuthPayload>, now: Instant) {
+        let Some(namespace) = self.namespaces.get_mut(nsp.0) else { return };
+        let mut payload = auth;
+        if let Some(pid) = &namespace.pid {
+            // The application's own fields win, as in the reference.
+            let payload = payload.get_or_insert_default();
+            payload.entry("pid").or_insert_with(|| (**pid).into());
+            if let Some(offset) = &namespace.offset {
+                payload.entry("offset").or_insert_with(|| (**offset).into());
+            }
+        }
+        match encode_client_connect(self.settings.parser, 0, &namespace.name, payload.as_ref()) {
+            Ok(encoded) => {
+                namespace.stage = Stage::Connecting { deadline: now + self.settings.limits.connect_timeout };
+                self.send(nsp, encoded.into(), false);
+            }
+            Err(error) => self.refuse(nsp, ConnectError::Auth(error.to_string())),
+        }
+    }
+
+    fn handle_packet(&mut self, packet: &Packet<'_>, now: Instant) {
+        let Some(nsp) = self.namespaces.iter().position(|ns| *ns.name == *packet.nsp).map(Nsp) else {
+            return;
+        };
+        let Some(namespace) = self.namespaces.get_mut(nsp.0) else { return };
+        if namespace.stage == Stage::Idle {
+            return;
+        }
+        match &packet.kind {
+            Kind::Connect { auth, .. } => self.handle_connect(nsp, auth.as_ref(), now),
+            Kind::Disconnect => {
+                self.deactivate(nsp);
+                if self.is_connected(nsp) {
+                    self.leave(nsp, DisconnectReason::IoServerDisconnect, None);
+                } else {
+                    self.fail(nsp, ConnectError::Lost(DisconnectReason::IoServerDisconnect));
+                }
+                self.close_if_unused();
+            }
+            Kind::ConnectError { data } => {
+                if !namespace.is_connected() {
+                    self.refuse(nsp, refusal(data.as_ref()));
+                }
+            }
+            Kind::Event { name, id, args } => {
+                let early = Early { name: (**name).into(), args: args.to_owned(), id: *id };
+                if namespace.is_connected() {
+                    self.deliver(nsp, early);
+                    return;
+                }
+                let limits = &self.settings.limits;
+                namespace.early_bytes = namespace.early_bytes.saturating_add(early.args.size());
+                namespace.early.push_back(early);
+                if namespace.early.len() > limits.max_pending_events
+                    || namespace.early_bytes > limits.max_pending_bytes
+                {
+                    self.overflow(now);
+                }
+            }
+            Kind::Ack { id, args } => self.answer(nsp, *id, args, now),
+        }
+    }
+
+    /// `onconnect` of the reference: what came early, then what was kept, then retries, then the news.
+    fn handle_connect(&mut self, nsp: Nsp, payload: Option<&RawArg<'_>>, now: Instant) {
+        #[derive(Deserialize)]
+        struct Payload {
+            sid: Box<str>,
+            #[serde(default)]
+            pid: Option<Box<str>>,
+        }
+        let Some(namespace) = self.namespaces.get_mut(nsp.0) else { return };
+        if !matches!(namespace.stage, Stage::Connecting { .. }) {
+            return;
+        }
+        let Some(Payload { sid, pid }) = payload.and_then(|payload| payload.deserialize().ok()) else {
+            self.refuse(nsp, ConnectError::OldServer);
+            return;
+        };
+        namespace.stage = Stage::Connected;
+        namespace.session += 1;
+        namespace.failure = None;
+        namespace.recovered = pid.is_some() && namespace.pid == pid;
+        if !namespace.recovered {
+            // An offset means something only in the log that it is from.
+            namespace.offset = None;
+        }
+        namespace.id = Some(sid);
+        namespace.pid = pid;
+        let recovered = namespace.recovered;
+        let early = std::mem::take(&mut namespace.early);
+        namespace.forget_early();
+        early.into_iter().for_each(|early| self.deliver(nsp, early));
+        self.send_kept(nsp, now);
+        self.try_queue(nsp, true, now);
+        self.change(Some(nsp), Lifecycle::Connect { recovered });
+    }
+
+    fn deliver(&mut self, nsp: Nsp, event: Early) {
+        let Some(namespace) = self.namespaces.get_mut(nsp.0) else { return };
+        let Early { name, args, id } = event;
+        // With an id the reference's last argument is the callback, hence no offset.
+        if namespace.pid.is_some()
+            && id.is_none()
+            && let Some(offset) = args.as_args().last().and_then(|last| last.deserialize::<Box<str>>().ok())
+        {
+            namespace.offset = Some(offset);
+        }
+        let session = namespace.session;
+        self.outputs.push_back(Output::Event { nsp, name, args, id, session });
+    }
+
+    /// The namespace cannot be entered now; it stays away until somebody asks.
+    fn refuse(&mut self, nsp: Nsp, error: ConnectError) {
+        self.deactivate(nsp);
+        self.fail(nsp, error);
+        self.close_if_unused();
+    }
+
+    /// The namespace is not entered, for now.
+    fn fail(&mut self, nsp: Nsp, error: ConnectError) {
+        let Some(namespace) = self.namespaces.get_mut(nsp.0) else { return };
+        namespace.stage = Stage::Idle;
+        namespace.forget_early();
+        namespace.failure = Some(error.clone());
+        self.change(Some(nsp), Lifecycle::ConnectError(error));
+    }
+
+    fn deactivate(&mut self, nsp: Nsp) {
+        if let Some(namespace) = self.namespaces.get_mut(nsp.0) {
+            namespace.active = false;
+        }
+    }
+
+    /// The namespace is connected no more (`onclose` of the reference's socket).
+    fn leave(&mut self, nsp: Nsp, reason: DisconnectReason, description: Option<Arc<str>>) {
+        let Some(namespace) = self.namespaces.get_mut(nsp.0) else { return };
+        namespace.stage = Stage::Idle;
+        namespace.id = None;
+        namespace.session += 1;
+        self.change(Some(nsp), Lifecycle::Disconnect { reason, description });
+        self.clear_acks(nsp);
+    }
+
+    fn send_disconnect(&mut self, nsp: Nsp) {
+        if let Some(namespace) = self.namespaces.get(nsp.0) {
+            let packet = sio::encode_disconnect(self.settings.parser, 0, &namespace.name);
+            self.send(nsp, packet.into(), false);
+        }
+    }
+
+    // Closing.
+
+    /// `_destroy` of the reference: without an active socket there is no need for a connection.
+    fn close_if_unused(&mut self) {
+        if self.namespaces.iter().all(|namespace| !namespace.active) {
+            self.close(DisconnectReason::ForcedClose);
+        }
+    }
+
+    /// Closes for good: no reconnection follows.
+    fn close(&mut self, reason: DisconnectReason) {
+        self.skip_reconnect = true;
+        self.reconnecting = false;
+        self.reconnect_at = None;
+        if self.link != Link::Closed {
+            self.outputs.push_back(Output::Close);
+        }
+        self.lose(reason, None);
+    }
+
+    /// Closes a connection that is of no use any more; a reconnection follows.
+    fn abandon(&mut self, reason: DisconnectReason, description: Option<Arc<str>>, now: Instant) {
+        if self.is_open() {
+            self.outputs.push_back(Output::Close);
+            self.lose(reason, description);
+            self.reconnect(now);
+        }
+    }
+
+    fn violate(&mut self, rule: &str, now: Instant) {
+        self.abandon(DisconnectReason::ParseError, Some(rule.into()), now);
+    }
+
+    /// The connection is gone, for whatever reason.
+    fn lose(&mut self, reason: DisconnectReason, description: Option<Arc<str>>) {
+        self.link = Link::Closed;
+        self.backoff.reset();
+        self.attachments_deadline = None;
+        for nsp in self.all() {
+            if self.is_connected(nsp) {
+                self.leave(nsp, reason, description.clone());
+            } else if self.namespaces.get(nsp.0).is_some_and(|namespace| namespace.stage != Stage::Idle) {
+                self.fail(nsp, ConnectError::Lost(reason));
+            }
+        }
+    }
+
+    // Helpers.
+
+    /// Runs the decoder apart from the rest, because its packets borrow it.
+    fn decode(
+        &mut self,
+        now: Instant,
+        run: impl FnOnce(&mut Decoder, &mut Self) -> Result<Option<()>, Violation>,
+    ) {
+        if !self.is_open() {
+            return;
+        }
+        let spare = Decoder::new(self.settings.parser, self.settings.decoder);
+        let mut decoder = std::mem::replace(&mut self.decoder, spare);
+        match run(&mut decoder, self) {
+            Ok(_) => {
+                decoder.release();
+                let is_waiting = self.is_open() && decoder.is_waiting();
+                let deadline = now + self.settings.limits.attachments_timeout;
+                self.attachments_deadline = is_waiting.then(|| self.attachments_deadline.unwrap_or(deadline));
+                self.decoder = decoder;
+            }
+            Err(violation) => self.violate(&violation.to_string(), now),
+        }
+    }
+
+    fn change(&mut self, nsp: Option<Nsp>, change: Lifecycle) {
+        self.outputs.push_back(Output::Change { nsp, change });
+    }
+
+    fn all(&self) -> impl Iterator<Item = Nsp> + use<W> {
+        (0..self.namespaces.len()).map(Nsp)
+    }
+}
+
+/// CONNECT_ERROR's payload: `{"message", "data"?}`, or a string from old servers.
+fn refusal(payload: Option<&RawArg<'_>>) -> ConnectError {
+    #[derive(Deserialize)]
+    struct Payload {
+        #[serde(default)]
+        message: String,
+        #[serde(default)]
+        data: Option<serde_json::Value>,
+    }
+    let (message, data) = match payload {
+        Some(payload) => match payload.deserialize::<Payload>() {
+            Ok(payload) => (payload.message, payload.data),
+            Err(_) => (payload.deserialize().unwrap_or_default(), None),
+        },
+        None => (String::new(), None),
+    };
+    ConnectError::Refused { message, data }
+}

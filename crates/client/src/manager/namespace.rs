@@ -1,0 +1,159 @@
+//! One namespace as the machine sees it: how far it is connected, what waits to be sent, and who waits for answers.
+
+use std::collections::{HashMap, VecDeque};
+use std::time::Instant;
+
+use trunkline_proto::sio::OwnedArgs;
+
+use super::buffer::SendBuffer;
+use super::message::{Asked, Message};
+use crate::config::{Limits, Sending};
+use crate::error::ConnectError;
+
+/// The state of one socket.
+#[derive(Debug)]
+pub(super) struct Namespace<W> {
+    pub(super) name: Box<str>,
+    pub(super) stage: Stage,
+    /// Whether it is to be connected whenever there is a connection.
+    pub(super) active: bool,
+    /// Whether it was ever told to connect.
+    pub(super) was_asked: bool,
+    /// Counts its connections, so that a late answer to a lost one goes nowhere.
+    pub(super) session: u64,
+    pub(super) id: Option<Box<str>>,
+    pub(super) recovered: bool,
+    /// The private id that the server gave for recovery.
+    pub(super) pid: Option<Box<str>>,
+    /// The last event's place in the server's log.
+    pub(super) offset: Option<Box<str>>,
+    /// Why it last failed to connect.
+    pub(super) failure: Option<ConnectError>,
+    pub(super) sending: Sending,
+    /// What was emitted while not connected.
+    pub(super) unsent: SendBuffer,
+    /// With retries: all that is not acknowledged, the first being tried.
+    pub(super) queue: RetryQueue<W>,
+    pub(super) acks: HashMap<u64, Waiting<W>>,
+    /// Events that came before CONNECT.
+    pub(super) early: VecDeque<Early>,
+    pub(super) early_bytes: usize,
+}
+
+/// How far a namespace is connected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stage {
+    Idle,
+    /// The auth function was asked, by this attempt.
+    Asking {
+        attempt: u64,
+        deadline: Instant,
+    },
+    /// CONNECT was sent.
+    Connecting {
+        deadline: Instant,
+    },
+    Connected,
+}
+
+/// An answer that is waited for.
+#[derive(Debug)]
+pub(super) struct Waiting<W> {
+    pub(super) waiter: Option<W>,
+    pub(super) deadline: Option<Instant>,
+    /// Whether the event is the first of the retry queue.
+    pub(super) is_retry: bool,
+}
+
+/// An event that came before CONNECT.
+#[derive(Debug)]
+pub(super) struct Early {
+    pub(super) name: Box<str>,
+    pub(super) args: OwnedArgs,
+    pub(super) id: Option<u64>,
+}
+
+/// Events that are sent one at a time, each until it is acknowledged.
+#[derive(Debug)]
+pub(super) struct RetryQueue<W> {
+    pub(super) waiting: VecDeque<Queued<W>>,
+    bytes: usize,
+}
+
+/// An event with retries.
+#[derive(Debug)]
+pub(super) struct Queued<W> {
+    pub(super) message: Message,
+    pub(super) asked: Asked<W>,
+    /// How often it was sent.
+    pub(super) tries: u32,
+    /// Whether its answer is being waited for.
+    pub(super) pending: bool,
+}
+
+impl<W> Namespace<W> {
+    pub(super) fn new(name: &str, sending: Sending, limits: &Limits) -> Self {
+        Self {
+            name: name.into(),
+            stage: Stage::Idle,
+            active: false,
+            was_asked: false,
+            session: 0,
+            id: None,
+            recovered: false,
+            pid: None,
+            offset: None,
+            failure: None,
+            sending,
+            unsent: SendBuffer::new(sending.offline, limits.max_offline),
+            queue: RetryQueue { waiting: VecDeque::new(), bytes: 0 },
+            acks: HashMap::new(),
+            early: VecDeque::new(),
+            early_bytes: 0,
+        }
+    }
+
+    pub(super) fn is_connected(&self) -> bool {
+        self.stage == Stage::Connected
+    }
+
+    /// When something here is due that does not depend on answers.
+    pub(super) fn stage_deadline(&self) -> Option<Instant> {
+        match self.stage {
+            Stage::Asking { deadline, .. } | Stage::Connecting { deadline } => Some(deadline),
+            Stage::Idle | Stage::Connected => None,
+        }
+    }
+
+    pub(super) fn forget_early(&mut self) {
+        self.early = VecDeque::new();
+        self.early_bytes = 0;
+    }
+}
+
+impl<W> RetryQueue<W> {
+    /// False if that would be more than `max_bytes`.
+    pub(super) fn push(&mut self, queued: Queued<W>, max_bytes: usize) -> Result<(), Queued<W>> {
+        let size = queued.message.size();
+        if size > max_bytes.saturating_sub(self.bytes) {
+            return Err(queued);
+        }
+        self.bytes += size;
+        self.waiting.push_back(queued);
+        Ok(())
+    }
+
+    pub(super) fn pop(&mut self) -> Option<Queued<W>> {
+        let queued = self.waiting.pop_front()?;
+        self.bytes -= queued.message.size();
+        Some(queued)
+    }
+
+    /// Removes an event, wherever it is.
+    pub(super) fn remove(&mut self, id: u64) -> Option<Queued<W>> {
+        let index = self.waiting.iter().position(|queued| queued.asked.id == id)?;
+        let queued = self.waiting.remove(index)?;
+        self.bytes -= queued.message.size();
+        Some(queued)
+    }
+}
