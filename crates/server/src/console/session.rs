@@ -1,0 +1,284 @@
+//! `trunkline connect`: events as they come, commands as they are typed or piped.
+
+use std::collections::BTreeMap;
+use std::io::IsTerminal;
+use std::time::Instant;
+
+use tokio::task::JoinSet;
+use trunkline_client::{Args, Value};
+
+use super::command::{self, Command};
+use super::connection::{Answer, Connection, Happening};
+use super::emit::error_of;
+use super::input::{Input, Lines};
+use super::options::Options;
+use super::output::{Closed, Output, Sink, Style};
+use super::report::Report;
+use super::stop::{INTERRUPTED, Stop};
+use super::terminal::Modes;
+use super::text::escape;
+use crate::{Failure, say};
+
+/// Runs a session; the exit code.
+///
+/// # Errors
+/// If something of the options cannot be used.
+pub(crate) async fn run(options: &Options) -> Result<u8, Failure> {
+    let mut stop = Stop::install()?;
+    let connection = Connection::open(options, true, options.reconnect)?;
+    let style = Style::of_stdout(options.json);
+    let modes = Modes::save();
+    let is_typed = std::io::stdin().is_terminal() && matches!(style, Style::Human(_));
+    let edited = if is_typed { Lines::edited().ok() } else { None };
+    let is_edited = edited.is_some();
+    let (lines, sink) = edited.unwrap_or_else(|| (Lines::piped(), Sink::Stdout));
+    let mut session = Session {
+        connection,
+        output: Output::start(style, sink),
+        server: options.target.server.clone(),
+        // Somebody who types sees what fails, and goes on.
+        is_attended: std::io::stdin().is_terminal(),
+        to_stderr: style == Style::Json,
+        was_connected: false,
+        asked: JoinSet::new(),
+        numbers: 0,
+        questions: BTreeMap::new(),
+        question: 0,
+        code: 0,
+    };
+    let code = tokio::select! {
+        code = stop.signalled() => code,
+        code = session.follow(lines) => code,
+    };
+    if is_edited {
+        modes.restore();
+    }
+    session.connection.close().await;
+    session.output.finish().await;
+    Ok(code)
+}
+
+struct Session {
+    connection: Connection,
+    output: Output,
+    server: String,
+    is_attended: bool,
+    /// Whether what is for people goes to standard error, because programs read the output.
+    to_stderr: bool,
+    was_connected: bool,
+    /// Answers that are waited for.
+    asked: JoinSet<Report>,
+    /// The number of the last of them.
+    numbers: u64,
+    /// Answers that the server waits for, by their numbers.
+    questions: BTreeMap<u64, Answer>,
+    question: u64,
+    /// The exit code, if nothing else ends it.
+    code: u8,
+}
+
+impl Session {
+    /// Deals with what comes until the end; the exit code.
+    async fn follow(&mut self, mut lines: Lines) -> u8 {
+        let mut is_ending = false;
+        while !(is_ending && self.asked.is_empty()) {
+            // What is piped waits for the first connection, and for its turn.
+            let reads = !is_ending && self.asked.len() < ASKED && (self.was_connected || self.is_attended);
+            let done = tokio::select! {
+                happening = self.connection.next() => match happening {
+                    Some(happening) => self.handle(happening, &mut is_ending).await,
+                    None => return 1,
+                },
+                Some(answer) = self.asked.join_next() => match answer {
+                    Ok(report) => self.answered(report).await,
+                    Err(_) => Ok(()),
+                },
+                input = lines.next(), if reads => {
+                    let done = match input {
+                        Input::Interrupted => return INTERRUPTED,
+                        Input::End => {
+                            is_ending = true;
+                            Ok(())
+                        }
+                        Input::Bad(problem) => self.problem(problem).await,
+                        Input::Line(line) => self.line(&line, &mut is_ending).await,
+                    };
+                    if is_ending && self.is_attended {
+                        return self.code;
+                    }
+                    lines.done();
+                    done
+                }
+            };
+            if done == Err(Closed) {
+                return self.code;
+            }
+        }
+        self.code
+    }
+
+    async fn handle(&mut self, happening: Happening, is_ending: &mut bool) -> Result<(), Closed> {
+        match happening {
+            Happening::Event { name, args, ack } => {
+                let ack = ack.is_wanted().then(|| self.keep(ack));
+                self.output.report(&Report::Event { name, args, ack }).await
+            }
+            Happening::Life(report) => {
+                self.was_connected |= matches!(report, Report::Connected { .. });
+                let is_first_failure = !self.was_connected && matches!(report, Report::ConnectError { .. });
+                let is_lost = report.is_final()
+                    && !matches!(&report, Report::Disconnected { reason, .. } if reason == LEFT);
+                if !self.is_attended && (is_first_failure || is_lost) {
+                    *is_ending = true;
+                    self.code = 1;
+                }
+                self.output.report(&report).await
+            }
+        }
+    }
+
+    /// Keeps a question of the server's; its number.
+    fn keep(&mut self, answer: Answer) -> u64 {
+        self.question += 1;
+        self.questions.insert(self.question, answer);
+        if self.questions.len() > QUESTIONS {
+            // The server is told that nobody answers the oldest.
+            self.questions.pop_first();
+        }
+        self.question
+    }
+
+    async fn answered(&mut self, report: Report) -> Result<(), Closed> {
+        if let Report::Answer { outcome, .. } = &report
+            && outcome.as_ref().map_or(true, |values| error_of(values).is_some())
+        {
+            self.failed();
+        }
+        self.output.report(&report).await
+    }
+
+    async fn line(&mut self, line: &str, is_ending: &mut bool) -> Result<(), Closed> {
+        match Command::parse(line) {
+            Ok(None) => Ok(()),
+            Ok(Some(Command::Quit)) => {
+                *is_ending = true;
+                Ok(())
+            }
+            Ok(Some(command)) => self.obey(command).await,
+            Err(problem) => self.problem(&problem).await,
+        }
+    }
+
+    async fn obey(&mut self, command: Command) -> Result<(), Closed> {
+        let socket = &self.connection.socket;
+        match command {
+            Command::Emit { event, args } => {
+                let sent = self.check_active().and_then(|()| {
+                    self.connection.socket.emit(&event, Args(&args)).map_err(|error| error.to_string())
+                });
+                self.done(&event, sent).await
+            }
+            Command::Ask { event, args } => match self.check_active() {
+                Ok(()) => {
+                    self.ask(event, &args);
+                    Ok(())
+                }
+                Err(problem) => self.done(&event, Err(problem)).await,
+            },
+            Command::Answer { number, args } => {
+                let answered = match self.questions.remove(&number) {
+                    Some(answer) => answer.send(Args(args)).map_err(|error| error.to_string()),
+                    None => Err("nothing with this number waits for an answer".to_owned()),
+                };
+                self.done(&format!("#{number}"), answered).await
+            }
+            Command::Connect => {
+                socket.connect();
+                Ok(())
+            }
+            Command::Disconnect => {
+                socket.disconnect();
+                Ok(())
+            }
+            Command::Status => {
+                let status = self.status();
+                self.remark(status).await
+            }
+            Command::Help => self.remark(command::HELP.to_owned()).await,
+            Command::Quit => Ok(()),
+        }
+    }
+
+    /// Emits, and has the answer told once it is there.
+    fn ask(&mut self, event: String, args: &[Value]) {
+        self.numbers += 1;
+        let number = self.numbers;
+        let start = Instant::now();
+        // On its way before anything that is typed next.
+        let answer = self.connection.socket.emit_with_ack::<Args<Vec<Value>>>(&event, Args(args));
+        self.asked.spawn(async move {
+            let outcome = answer.await.map(|Args(values)| values).map_err(|error| error.to_string());
+            Report::Answer { event, number, outcome, took: start.elapsed() }
+        });
+    }
+
+    /// What is sent now would stay here until somebody connects again.
+    fn check_active(&self) -> Result<(), String> {
+        if self.connection.socket.is_active() { Ok(()) } else { Err("not connected; try connect".to_owned()) }
+    }
+
+    async fn done(&mut self, what: &str, result: Result<(), String>) -> Result<(), Closed> {
+        match result {
+            Ok(()) => Ok(()),
+            Err(problem) => self.problem(&format!("{what}: {problem}")).await,
+        }
+    }
+
+    /// Says what is wrong with a command.
+    async fn problem(&mut self, problem: &str) -> Result<(), Closed> {
+        self.failed();
+        let problem = escape(problem);
+        if self.to_stderr || !self.is_attended {
+            say(&format!("trunkline: {problem}"));
+            return Ok(());
+        }
+        self.output.line(problem).await
+    }
+
+    /// Says what was asked for.
+    async fn remark(&self, text: String) -> Result<(), Closed> {
+        if self.to_stderr {
+            say(&text);
+            return Ok(());
+        }
+        self.output.line(text).await
+    }
+
+    /// A script that failed somewhere says so at its end.
+    fn failed(&mut self) {
+        if !self.is_attended {
+            self.code = 1;
+        }
+    }
+
+    fn status(&self) -> String {
+        let socket = &self.connection.socket;
+        let state = match socket.id() {
+            Some(id) => format!("connected as {} by {}", escape(&id), self.connection.transport()),
+            None if socket.is_active() => "connecting".to_owned(),
+            None => "not connected".to_owned(),
+        };
+        let (asked, questions) = (self.asked.len(), self.questions.len());
+        let (server, namespace) = (escape(&self.server), escape(socket.namespace()));
+        format!(
+            "{server} {namespace}: {state}; waiting for {asked} answers, {questions} events to be answered"
+        )
+    }
+}
+
+/// The reason for leaving that is no loss.
+const LEFT: &str = trunkline_client::DisconnectReason::IoClientDisconnect.as_str();
+/// Answers waited for at a time; more commands wait.
+const ASKED: usize = 256;
+/// Questions of the server's kept at a time.
+const QUESTIONS: usize = 256;
