@@ -64,7 +64,7 @@ impl Client {
     }
 
     /// The socket of a namespace, the same one for each call with its name; a missing slash is added. It connects at once,
-    /// unless [`Builder::auto_connect`] says otherwise.
+    /// unless [`Builder::auto_connect`] says otherwise. A comma cannot be part of a name: the protocol ends names with it.
     ///
     /// Events arrive one round trip later at the earliest, so register handlers before anything else is awaited; or use
     /// [`socket`](Self::socket), which connects when it is told to.

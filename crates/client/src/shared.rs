@@ -3,9 +3,11 @@
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
+use std::time::{Instant, SystemTime};
 
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::{Notify, watch};
+use trunkline_proto::eio::{Moment, TransportKind};
 use trunkline_proto::sio::{OwnedArgs, Parser};
 
 use crate::ack::{AckTarget, Waiter};
@@ -49,7 +51,7 @@ pub(crate) struct Shared {
 /// What handles may ask about the connection.
 #[derive(Debug, Default)]
 pub(crate) struct Connection {
-    pub(crate) transport: Option<trunkline_proto::eio::TransportKind>,
+    pub(crate) transport: Option<TransportKind>,
     pub(crate) failure: Option<ConnectError>,
 }
 
@@ -74,18 +76,27 @@ impl Shared {
         self.wake.notify_one();
     }
 
-    /// Whether reading stops: events are at their bound, and nobody needs an answer that is among what was not read.
+    /// Whether reading stops: events are at their bound, and nobody needs what was not read, be it an answer or the server's
+    /// word that a socket is connected.
     pub(crate) fn must_pause(&self) -> bool {
         self.inbound.reaches(1, &self.limits) && self.must_pause_with(&self.manager.lock())
     }
 
     pub(crate) fn must_pause_with(&self, manager: &Manager<Waiter>) -> bool {
-        self.inbound.reaches(1, &self.limits) && !manager.is_answer_awaited()
+        self.inbound.reaches(1, &self.limits) && manager.is_settled() && !manager.is_answer_awaited()
     }
 
-    /// Whether so much was read for the sake of an answer that the connection cannot be kept.
-    pub(crate) fn is_flooded(&self, manager: &Manager<Waiter>) -> bool {
-        self.inbound.reaches(FLOOD, &self.limits) && manager.is_answer_awaited()
+    /// Ends the connection if so much was read for the sake of an answer that it cannot be kept; whether it did.
+    pub(crate) fn end_flood(&self) -> bool {
+        if !self.inbound.reaches(FLOOD, &self.limits) {
+            return false;
+        }
+        let mut manager = self.manager.lock();
+        let is_flood = manager.is_open() && manager.is_answer_awaited();
+        if is_flood {
+            manager.overflow(Instant::now());
+        }
+        is_flood
     }
 
     pub(crate) fn socket(&self, nsp: Nsp) -> Option<Arc<Core>> {
@@ -169,6 +180,11 @@ impl Core {
             jobs: Mutex::default(),
         }
     }
+}
+
+/// Now, on both clocks.
+pub(crate) fn moment() -> Moment {
+    Moment { monotonic: Instant::now(), wall: SystemTime::now() }
 }
 
 /// So many times the bound of waiting events may be read while somebody waits for an answer.

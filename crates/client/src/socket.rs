@@ -18,7 +18,7 @@ use crate::events::{Changes, Events};
 use crate::handler::{ConnectErrorPhase, ConnectPhase, DisconnectPhase, EventPhase, Handler, erase};
 use crate::listeners::Outgoing;
 use crate::manager::{Asked, Emit};
-use crate::shared::{Core, Shared};
+use crate::shared::{Core, Shared, moment};
 
 /// One namespace of a [`Client`]; cheap to clone. It outlives disconnects: what is registered stays, and what is emitted
 /// meanwhile is kept by the [`OfflineBuffer`](crate::OfflineBuffer)'s rule.
@@ -332,7 +332,7 @@ impl Emitter<'_> {
         let message = encoded.map_err(EncodeError::from)?.into();
         let ack = id.map(|id| Asked { id, waiter, timeout: self.timeout });
         let emit = Emit { message, ack, volatile: self.volatile };
-        shared.manager.lock().emit(core.nsp, emit, Instant::now())?;
+        shared.manager.lock().emit(core.nsp, emit, moment())?;
         shared.wake();
         Ok(())
     }

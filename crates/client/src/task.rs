@@ -18,7 +18,7 @@ use crate::events::{Event, Lifecycle};
 use crate::listeners::Outgoing;
 use crate::manager::{Message, Nsp, Output};
 use crate::run;
-use crate::shared::{Core, Job, Shared};
+use crate::shared::{Core, Job, Shared, moment};
 
 pub(crate) struct Task {
     shared: Arc<Shared>,
@@ -29,11 +29,13 @@ pub(crate) struct Task {
     closing: Vec<JoinHandle<()>>,
     timer: Pin<Box<Sleep>>,
     timer_at: Option<Instant>,
+    /// When a connection that is not read is next asked whether it is still alive.
+    pause_check: Option<Instant>,
 }
 
 enum Link {
     None,
-    Opening(BoxFuture<'static, Result<Engine, engine::ConnectError>>),
+    Opening(BoxFuture<'static, Result<Box<Engine>, engine::ConnectError>>),
     Open(Box<Engine>),
 }
 
@@ -41,7 +43,7 @@ enum Link {
 enum Happened {
     /// Somebody called, or a deadline is due.
     Woken,
-    Opened(Result<Engine, engine::ConnectError>),
+    Opened(Result<Box<Engine>, engine::ConnectError>),
     Engine(EngineEvent),
 }
 
@@ -59,6 +61,7 @@ impl Task {
             closing: Vec::new(),
             timer: Box::pin(tokio::time::sleep(Duration::ZERO)),
             timer_at: None,
+            pause_check: None,
         }
     }
 
@@ -66,6 +69,9 @@ impl Task {
     pub(crate) async fn run(mut self) {
         loop {
             self.carry_out();
+            if self.shared.end_flood() {
+                self.carry_out();
+            }
             if self.shared.manager.lock().is_shut() {
                 break;
             }
@@ -113,8 +119,10 @@ impl Task {
         let mut at = self.shared.manager.lock().poll_timeout();
         if matches!(self.link, Link::Open(_)) && self.shared.must_pause() {
             // While nobody calls the engine, nobody else notices that the server has given up on us.
-            let check = Instant::now() + PAUSE_CHECK;
+            let check = *self.pause_check.get_or_insert_with(|| Instant::now() + PAUSE_CHECK);
             at = Some(at.map_or(check, |at| at.min(check)));
+        } else {
+            self.pause_check = None;
         }
         let Some(at) = at else {
             self.timer_at = None;
@@ -124,11 +132,16 @@ impl Task {
             self.timer_at = Some(at);
             self.timer.as_mut().reset(at.into());
         }
-        self.timer.as_mut().poll(cx).map(|()| self.timer_at = None)
+        self.timer.as_mut().poll(cx).map(|()| {
+            self.timer_at = None;
+            self.pause_check = None;
+        })
     }
 
     fn handle(&mut self, happened: Happened) {
         let now = Instant::now();
+        // Without a namespace the machine may have nothing to tell, but somebody waits for the connection.
+        let is_news = matches!(happened, Happened::Opened(_) | Happened::Engine(EngineEvent::Closed(..)));
         match happened {
             Happened::Woken => {}
             Happened::Opened(Ok(engine)) => {
@@ -139,8 +152,8 @@ impl Task {
                     connection.failure = None;
                     connection.transport = Some(engine.transport());
                 }
-                self.link = Link::Open(Box::new(engine));
-                self.shared.manager.lock().handle_opened(patience, now);
+                self.link = Link::Open(engine);
+                self.shared.manager.lock().handle_opened(patience, moment());
             }
             Happened::Opened(Err(error)) => {
                 self.link = Link::None;
@@ -149,6 +162,9 @@ impl Task {
                 self.shared.manager.lock().handle_open_failed(&error, now);
             }
             Happened::Engine(event) => self.handle_engine(event, now),
+        }
+        if is_news {
+            self.note_progress();
         }
         let mut manager = self.shared.manager.lock();
         manager.handle_timeout(now);
@@ -165,7 +181,7 @@ impl Task {
         match event {
             EngineEvent::Text(text) => manager.handle_text(&text, now),
             EngineEvent::Binary(data) => manager.handle_binary(data, now),
-            EngineEvent::Ping => manager.handle_ping(now),
+            EngineEvent::Ping => manager.handle_ping(moment()),
             EngineEvent::Upgraded => {
                 if let Link::Open(engine) = &self.link {
                     self.shared.connection.lock().transport = Some(engine.transport());
@@ -177,11 +193,9 @@ impl Task {
             EngineEvent::Closed(reason, description) => {
                 self.link = Link::None;
                 self.shared.connection.lock().transport = None;
-                manager.handle_closed(reason.into(), description.map(Into::into), now);
+                let description = description.map(Arc::from);
+                manager.handle_closed(reason.into(), description.as_ref(), now);
             }
-        }
-        if self.shared.is_flooded(&manager) {
-            manager.overflow(now);
         }
     }
 
@@ -196,8 +210,9 @@ impl Task {
             match output {
                 Output::Open => {
                     let (config, mut jar) = (Arc::clone(&self.config), self.jar.clone());
-                    self.link =
-                        Link::Opening(Box::pin(async move { Engine::connect(&config, &mut jar).await }));
+                    self.link = Link::Opening(Box::pin(async move {
+                        Engine::connect(&config, &mut jar).await.map(Box::new)
+                    }));
                 }
                 Output::Close => self.close(),
                 Output::Send { nsp, message, is_event } => self.send(nsp, message, is_event),
@@ -214,11 +229,16 @@ impl Task {
             }
         }
         if changed {
-            self.shared.progress.send_modify(|count| *count = count.wrapping_add(1));
+            self.note_progress();
             if let Link::Open(engine) = &self.link {
                 self.shared.manager.lock().handle_transport(engine.buffered(), engine.is_writable());
             }
         }
+    }
+
+    /// For those who wait for a state.
+    fn note_progress(&self) {
+        self.shared.progress.send_modify(|count| *count = count.wrapping_add(1));
     }
 
     fn send(&mut self, nsp: Nsp, message: Message, is_event: bool) {
@@ -245,9 +265,9 @@ impl Task {
         if !sent {
             // Something was lost, perhaps half a packet: a new connection is the only honest way on.
             let reason = CloseReason::TransportError.into();
-            let description = Some("more to send than may be held".into());
+            let description = Arc::from("more to send than may be held");
             self.link = Link::None;
-            self.shared.manager.lock().handle_closed(reason, description, Instant::now());
+            self.shared.manager.lock().handle_closed(reason, Some(&description), Instant::now());
         }
     }
 
@@ -321,7 +341,7 @@ impl Drop for Task {
             core.changes.lock().end();
             core.events.lock().end();
         }
-        self.shared.progress.send_modify(|count| *count = count.wrapping_add(1));
+        self.note_progress();
         self.shared.ended.send_replace(true);
     }
 }

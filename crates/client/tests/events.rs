@@ -58,16 +58,11 @@ fn post() -> Post {
 /// A server that gives back what it gets.
 fn echo(msgpack: bool) -> Io {
     let io = if msgpack { Io::builder().msgpack() } else { Io::builder() }.shards(1).build();
-    io.of("/").on("echo", async |trunkline::Args(all): trunkline::Args<Vec<trunkline::Value>>| {
-        trunkline::Reply(trunkline::Args(all))
+    io.of("/").on("echo", async |Args(all): Args<Vec<Value>>| trunkline::Reply(Args(all)));
+    io.of("/").on("ask me", async |socket: trunkline::Socket, Args(all): Args<Vec<Value>>| {
+        let answer = socket.emit_with_ack::<Value>("asked", Args(all)).await;
+        trunkline::Reply(answer.map_err(|error| error.to_string()))
     });
-    io.of("/").on(
-        "ask me",
-        async |socket: trunkline::Socket, trunkline::Args(all): trunkline::Args<Vec<trunkline::Value>>| {
-            let answer = socket.emit_with_ack::<trunkline::Value>("asked", trunkline::Args(all)).await;
-            trunkline::Reply(answer.map_err(|error| error.to_string()))
-        },
-    );
     io
 }
 

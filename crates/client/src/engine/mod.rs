@@ -36,6 +36,8 @@ mod websocket;
 
 pub(crate) use config::EngineConfig;
 pub(crate) use cookies::CookieJar;
+#[cfg(test)]
+pub(crate) use driver::Opened;
 pub(crate) use driver::{Engine, EngineEvent};
 pub use error::{ConnectError, HttpError, TransportError};
 pub(crate) use proxy::Proxy;

@@ -20,7 +20,7 @@ use super::url::{UrlError, parse_authority};
 /// A proxy: `http://user:password@host:port` for CONNECT (RFC 9110 section 9.3.6), `socks5://…` (RFC 1928) with names
 /// resolved here, or `socks5h://…` with names resolved by the proxy. User and password are optional and percent-encoded.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Proxy {
+pub(crate) struct Proxy {
     pub(super) kind: ProxyKind,
     pub(super) host: String,
     pub(super) port: u16,
@@ -68,7 +68,7 @@ impl Proxy {
     ///
     /// # Errors
     /// The first part that is out of place.
-    pub fn parse(text: &str) -> Result<Self, UrlError> {
+    pub(crate) fn parse(text: &str) -> Result<Self, UrlError> {
         let (scheme, rest) = text.trim().split_once("://").ok_or(UrlError::Scheme)?;
         let kind = match scheme.to_ascii_lowercase().as_str() {
             "http" => ProxyKind::Http,

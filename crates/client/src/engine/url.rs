@@ -10,7 +10,7 @@ use thiserror::Error;
 ///
 /// The path is the one at which the server speaks Socket.IO, `/socket.io/` unless given; it is no namespace.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Url {
+pub(crate) struct Url {
     /// Whether the connection is over TLS.
     pub secure: bool,
     /// A host name, or an IP address without brackets.
@@ -52,7 +52,7 @@ impl Url {
     ///
     /// # Errors
     /// The first part that is out of place.
-    pub fn parse(text: &str) -> Result<Self, UrlError> {
+    pub(crate) fn parse(text: &str) -> Result<Self, UrlError> {
         let (scheme, rest) = text.trim().split_once("://").ok_or(UrlError::Scheme)?;
         let secure = match scheme.to_ascii_lowercase().as_str() {
             "http" | "ws" => false,

@@ -19,6 +19,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use serde::Deserialize;
+use trunkline_proto::eio::Moment;
 use trunkline_proto::sio::{self, Decoder, Kind, Packet, Parser, RawArg, Violation, encode_client_connect};
 
 use self::backoff::Backoff;
@@ -74,10 +75,12 @@ enum Link {
     Closed,
     Opening,
     Open {
-        /// When the server was last heard to live.
-        heard: Instant,
         /// Ping interval and timeout together.
         patience: Duration,
+        /// When the server has been silent for too long, on either clock.
+        expires: Moment,
+        /// Whether that was seen, perhaps after the machine slept: nothing more is sent then.
+        is_doubtful: bool,
     },
 }
 
@@ -163,6 +166,12 @@ impl<W> Manager<W> {
         self.namespaces.get(nsp.0)?.failure.as_ref()
     }
 
+    /// Whether a namespace is connected and none is about to be.
+    pub(crate) fn is_settled(&self) -> bool {
+        self.namespaces.iter().any(Namespace::is_connected)
+            && self.namespaces.iter().all(|namespace| namespace.stage_deadline().is_none())
+    }
+
     /// Whether anybody waits for an answer.
     pub(crate) fn is_answer_awaited(&self) -> bool {
         self.namespaces.iter().any(|namespace| !namespace.acks.is_empty())
@@ -233,11 +242,12 @@ impl<W> Manager<W> {
     // What happened.
 
     /// The connection is open.
-    pub(crate) fn handle_opened(&mut self, patience: Duration, now: Instant) {
+    pub(crate) fn handle_opened(&mut self, patience: Duration, moment: Moment) {
         if self.link != Link::Opening {
             return;
         }
-        self.link = Link::Open { heard: now, patience };
+        self.link = Link::Open { patience, expires: moment.after(patience), is_doubtful: false };
+        let now = moment.monotonic;
         self.transport = (0, true);
         self.decoder = Decoder::new(self.settings.parser, self.settings.decoder);
         for nsp in self.all() {
@@ -276,7 +286,7 @@ impl<W> Manager<W> {
     pub(crate) fn handle_closed(
         &mut self,
         reason: DisconnectReason,
-        description: Option<Arc<str>>,
+        description: Option<&Arc<str>>,
         now: Instant,
     ) {
         if !self.is_open() {
@@ -290,9 +300,10 @@ impl<W> Manager<W> {
     }
 
     /// The server sent its heartbeat.
-    pub(crate) fn handle_ping(&mut self, now: Instant) {
-        if let Link::Open { heard, .. } = &mut self.link {
-            *heard = now;
+    pub(crate) fn handle_ping(&mut self, now: Moment) {
+        if let Link::Open { patience, expires, is_doubtful } = &mut self.link {
+            *expires = now.after(*patience);
+            *is_doubtful = false;
         }
     }
 
@@ -583,7 +594,7 @@ impl<W> Manager<W> {
     }
 
     /// Closes a connection that is of no use any more; a reconnection follows.
-    fn abandon(&mut self, reason: DisconnectReason, description: Option<Arc<str>>, now: Instant) {
+    fn abandon(&mut self, reason: DisconnectReason, description: Option<&Arc<str>>, now: Instant) {
         if self.is_open() {
             self.outputs.push_back(Output::Close);
             self.lose(reason, description);
@@ -592,17 +603,17 @@ impl<W> Manager<W> {
     }
 
     fn violate(&mut self, rule: &str, now: Instant) {
-        self.abandon(DisconnectReason::ParseError, Some(rule.into()), now);
+        self.abandon(DisconnectReason::ParseError, Some(&rule.into()), now);
     }
 
     /// The connection is gone, for whatever reason.
-    fn lose(&mut self, reason: DisconnectReason, description: Option<Arc<str>>) {
+    fn lose(&mut self, reason: DisconnectReason, description: Option<&Arc<str>>) {
         self.link = Link::Closed;
         self.backoff.reset();
         self.attachments_deadline = None;
         for nsp in self.all() {
             if self.is_connected(nsp) {
-                self.leave(nsp, reason, description.clone());
+                self.leave(nsp, reason, description.cloned());
             } else if self.namespaces.get(nsp.0).is_some_and(|namespace| namespace.stage != Stage::Idle) {
                 self.fail(nsp, ConnectError::Lost(reason));
             }

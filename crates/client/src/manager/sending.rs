@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Instant;
 
+use trunkline_proto::eio::Moment;
 use trunkline_proto::sio::Args;
 
 use super::message::{Asked, Emit, Message, NoAnswer, Nsp, Output};
@@ -11,8 +12,10 @@ use super::{Link, Manager};
 use crate::error::EmitError;
 
 impl<W> Manager<W> {
-    /// Sends an event, or keeps it. Gives the waiter back with the error if it was not taken.
-    pub(crate) fn emit(&mut self, nsp: Nsp, emit: Emit<W>, now: Instant) -> Result<(), EmitError> {
+    /// Sends an event, or keeps it. With an error nothing was taken.
+    pub(crate) fn emit(&mut self, nsp: Nsp, emit: Emit<W>, moment: Moment) -> Result<(), EmitError> {
+        self.doubt(moment);
+        let now = moment.monotonic;
         let max_offline = self.settings.limits.max_offline;
         let Some(namespace) = self.namespaces.get_mut(nsp.0) else { return Err(EmitError::Closed) };
         if self.is_shut {
@@ -35,7 +38,7 @@ impl<W> Manager<W> {
             }
             return Ok(());
         }
-        if self.is_ready(nsp, now) {
+        if self.is_ready(nsp) {
             if message.size() > self.room() {
                 return Err(EmitError::Full);
             }
@@ -86,18 +89,21 @@ impl<W> Manager<W> {
     /// Whether a volatile event would leave at once.
     fn is_writable(&self) -> bool {
         match self.link {
-            Link::Open { .. } => self.transport.1 && self.unsent == 0,
+            Link::Open { is_doubtful, .. } => !is_doubtful && self.transport.1 && self.unsent == 0,
             Link::Closed | Link::Opening => false,
         }
     }
 
-    /// Whether events can be sent: after a long sleep the connection is not to be trusted (`_hasPingExpired`).
-    fn is_ready(&self, nsp: Nsp, now: Instant) -> bool {
-        let is_fresh = match self.link {
-            Link::Open { heard, patience } => now.saturating_duration_since(heard) < patience,
-            Link::Closed | Link::Opening => false,
-        };
-        is_fresh && self.is_connected(nsp)
+    /// After a long sleep the connection is not to be trusted, before anybody else has noticed (`_hasPingExpired`).
+    fn doubt(&mut self, now: Moment) {
+        if let Link::Open { expires, is_doubtful, .. } = &mut self.link {
+            *is_doubtful |= now.monotonic >= expires.monotonic || now.wall >= expires.wall;
+        }
+    }
+
+    /// Whether events can be sent.
+    fn is_ready(&self, nsp: Nsp) -> bool {
+        matches!(self.link, Link::Open { is_doubtful: false, .. }) && self.is_connected(nsp)
     }
 
     /// Bytes that may still be queued.
@@ -129,7 +135,7 @@ impl<W> Manager<W> {
     ///
     /// All tries have one ack id, so that an answer to any of them counts; the reference gives each its own.
     pub(super) fn try_queue(&mut self, nsp: Nsp, again: bool, now: Instant) {
-        if !self.is_ready(nsp, now) {
+        if !self.is_ready(nsp) {
             return;
         }
         let Some(namespace) = self.namespaces.get_mut(nsp.0) else { return };
