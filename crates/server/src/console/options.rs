@@ -56,11 +56,14 @@ pub(crate) enum Verb {
 impl Verb {
     /// The verb of this name.
     pub(crate) fn named(word: &str) -> Option<Self> {
-        match word {
-            "connect" => Some(Self::Connect),
-            "emit" => Some(Self::Emit),
-            "listen" => Some(Self::Listen),
-            _ => None,
+        [Self::Connect, Self::Emit, Self::Listen].into_iter().find(|verb| verb.name() == word)
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Connect => "connect",
+            Self::Emit => "emit",
+            Self::Listen => "listen",
         }
     }
 }
@@ -129,14 +132,20 @@ impl Options {
                         Some((flag, value)) => (flag, Some(value.to_owned())),
                         None => (flag, None),
                     };
-                    if !options.switch(verb, flag, value.is_some())? {
+                    if !is_known(verb, flag) {
+                        return Err(wrong(format!(
+                            "unknown option --{flag}; see trunkline {} --help",
+                            verb.name()
+                        )));
+                    }
+                    if !options.switch(flag, value.is_some())? {
                         let value = match value {
                             Some(value) => value,
                             None => {
                                 text(words.next().ok_or_else(|| wrong(format!("--{flag} needs a value")))?)?
                             }
                         };
-                        options.set(verb, flag, value)?;
+                        options.set(flag, value)?;
                     }
                 }
                 None if word == "-h" => return Ok(None),
@@ -175,28 +184,28 @@ impl Options {
     }
 
     /// Sets an option without a value; false if it is none of them.
-    fn switch(&mut self, verb: Verb, flag: &str, has_value: bool) -> Result<bool, Failure> {
-        match (flag, verb) {
-            ("insecure", _) => self.insecure = true,
-            ("no-reconnect", Verb::Connect | Verb::Listen) => self.reconnect = false,
-            ("json", Verb::Connect | Verb::Listen) => self.json = true,
-            ("no-ack", Verb::Emit) => self.ack = false,
+    fn switch(&mut self, flag: &str, has_value: bool) -> Result<bool, Failure> {
+        match flag {
+            "insecure" => self.insecure = true,
+            "no-reconnect" => self.reconnect = false,
+            "json" => self.json = true,
+            "no-ack" => self.ack = false,
             _ => return Ok(false),
         }
         if has_value { Err(wrong(format!("--{flag} takes no value"))) } else { Ok(true) }
     }
 
     /// Sets an option that has a value.
-    fn set(&mut self, verb: Verb, flag: &str, value: String) -> Result<(), Failure> {
+    fn set(&mut self, flag: &str, value: String) -> Result<(), Failure> {
         let bad = |what: &str| wrong(format!("--{flag}: \"{value}\" is not {what}"));
         let pair = |separator: char| {
             let (name, value) = value.split_once(separator)?;
             (!name.trim().is_empty()).then(|| (name.trim().to_owned(), value.trim().to_owned()))
         };
-        match (flag, verb) {
-            ("auth", _) => self.auth = Some(auth(&value)?),
-            ("path", _) => self.path = Some(value),
-            ("transport", _) => {
+        match flag {
+            "auth" => self.auth = Some(auth(&value)?),
+            "path" => self.path = Some(value),
+            "transport" => {
                 self.transport = match value.as_str() {
                     "websocket" => Transport::WebSocket,
                     "polling" => Transport::Polling,
@@ -204,34 +213,34 @@ impl Options {
                     _ => return Err(bad("websocket, polling or upgrade")),
                 }
             }
-            ("parser", _) => {
+            "parser" => {
                 self.msgpack = match value.as_str() {
                     "json" => false,
                     "msgpack" => true,
                     _ => return Err(bad("json or msgpack")),
                 }
             }
-            ("header", _) => self.headers.push(pair(':').ok_or_else(|| bad("NAME: VALUE"))?),
-            ("query", _) => self.query.push(pair('=').ok_or_else(|| bad("NAME=VALUE"))?),
-            ("cookie", _) => {
+            "header" => self.headers.push(pair(':').ok_or_else(|| bad("NAME: VALUE"))?),
+            "query" => self.query.push(pair('=').ok_or_else(|| bad("NAME=VALUE"))?),
+            "cookie" => {
                 pair('=').ok_or_else(|| bad("NAME=VALUE"))?;
                 self.cookies.push(value);
             }
-            ("timeout", _) => {
+            "timeout" => {
                 let span =
                     Span::parse(&value).ok_or_else(|| bad("a duration such as \"5s\" or \"500ms\""))?;
                 self.timeout = span.0;
             }
-            ("proxy", _) => self.proxy = Some(value),
-            ("ca", _) => self.ca = Some(value.into()),
-            ("cert", _) => self.cert = Some(value.into()),
-            ("key", _) => self.key = Some(value.into()),
-            ("event", Verb::Listen) => self.events.push(value),
-            ("count", Verb::Listen) => {
+            "proxy" => self.proxy = Some(value),
+            "ca" => self.ca = Some(value.into()),
+            "cert" => self.cert = Some(value.into()),
+            "key" => self.key = Some(value.into()),
+            "event" => self.events.push(value),
+            "count" => {
                 let count = value.parse().ok().filter(|count| *count > 0);
                 self.count = Some(count.ok_or_else(|| bad("a number from 1"))?);
             }
-            _ => return Err(wrong(format!("unknown option --{flag}; see trunkline help"))),
+            _ => return Err(bad("an option")),
         }
         Ok(())
     }
@@ -262,6 +271,33 @@ impl Options {
         Ok(())
     }
 }
+
+/// Whether a verb has this option.
+fn is_known(verb: Verb, flag: &str) -> bool {
+    match verb {
+        _ if ALL.contains(&flag) => true,
+        Verb::Connect => ["json", "no-reconnect"].contains(&flag),
+        Verb::Emit => flag == "no-ack",
+        Verb::Listen => ["json", "no-reconnect", "event", "count"].contains(&flag),
+    }
+}
+
+/// The options of every verb.
+const ALL: [&str; 13] = [
+    "auth",
+    "path",
+    "transport",
+    "parser",
+    "header",
+    "query",
+    "cookie",
+    "timeout",
+    "proxy",
+    "ca",
+    "cert",
+    "key",
+    "insecure",
+];
 
 /// What `--auth` says: an object, or `@` and a file that holds one, so that a secret stays out of the process list.
 fn auth(value: &str) -> Result<serde_json::Map<String, serde_json::Value>, Failure> {
@@ -301,7 +337,7 @@ mod tests {
         assert_eq!(options.auth.expect("given")["a"], 1);
         assert_eq!(
             parse(Verb::Emit, &["--bogus=1", "--help"]),
-            Err("unknown option --bogus; see trunkline help".into())
+            Err("unknown option --bogus; see trunkline emit --help".into())
         );
         assert_eq!(parse(Verb::Listen, &["-h"]), Ok(None));
     }

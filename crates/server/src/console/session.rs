@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::IsTerminal;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::task::JoinSet;
 use trunkline_client::{Args, Value};
@@ -114,7 +114,25 @@ impl Session {
                 return self.code;
             }
         }
+        // Answers overtake events that wait to be printed; the disconnect comes behind them.
+        drop(tokio::time::timeout(LEAVING, self.leave()).await);
         self.code
+    }
+
+    /// Leaves the namespace, and prints what came before.
+    async fn leave(&mut self) -> Result<(), Closed> {
+        if !self.connection.socket.is_connected() {
+            return Ok(());
+        }
+        self.connection.socket.disconnect();
+        while let Some(happening) = self.connection.next().await {
+            let is_last = matches!(happening, Happening::Life(Report::Disconnected { .. }));
+            self.handle(happening, &mut true).await?;
+            if is_last {
+                break;
+            }
+        }
+        Ok(())
     }
 
     async fn handle(&mut self, happening: Happening, is_ending: &mut bool) -> Result<(), Closed> {
@@ -278,6 +296,8 @@ impl Session {
 
 /// The reason for leaving that is no loss.
 const LEFT: &str = trunkline_client::DisconnectReason::IoClientDisconnect.as_str();
+/// How long the last events may take.
+const LEAVING: Duration = Duration::from_secs(3);
 /// Answers waited for at a time; more commands wait.
 const ASKED: usize = 256;
 /// Questions of the server's kept at a time.
