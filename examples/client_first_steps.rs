@@ -22,8 +22,9 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     chat.connect();
     chat.connected().await?;
 
-    chat.emit("typing", ())?;
-    chat.emit("post", "hello")?; // queued; leaves at once, or with the next connection
-    client.close().await; // sends what is queued
+    chat.emit("typing", ())?; // queued; leaves at once, or with the next connection
+    let receipt: serde_json::Value = chat.emit_with_ack("post", "hello").await?; // see client_acks.rs
+    println!("the server says: {receipt}");
+    client.close().await; // leaves the namespace, sends what is queued
     Ok(())
 }

@@ -149,13 +149,14 @@ impl Builder {
         self
     }
 
-    /// Bytes of a socket's events kept while offline or until they are acknowledged (with retries). Default 1 MiB.
+    /// Bytes of a socket's events kept while offline or until they are acknowledged (with retries), 64 counted for each event
+    /// beside its own. Default 1 MiB.
     pub fn max_offline_buffer(mut self, bytes: usize) -> Self {
         self.limits.max_offline = bytes;
         self
     }
 
-    /// Bytes that wait to be sent while connected; beyond them `emit` says `Full`. Default 4 MiB.
+    /// Bytes that wait to be sent while connected, counted in the same way; beyond them `emit` says `Full`. Default 4 MiB.
     pub fn max_send_buffer(mut self, bytes: usize) -> Self {
         self.limits.max_send_buffer = bytes;
         self

@@ -18,7 +18,7 @@ use crate::socket::Socket;
 /// One connection with its namespaces; cheap to clone. The reference calls it `Manager`.
 ///
 /// When the last `Client` and [`Socket`] of a connection is dropped, what is queued is sent, then the connection is closed
-/// and its task ends. A handler that captured one of them would keep the client open for ever: handlers get theirs as an
+/// and its task ends; what was kept while offline is lost. A handler that captured one of them would keep the client open for ever: handlers get theirs as an
 /// argument.
 #[derive(Clone, Debug)]
 pub struct Client {

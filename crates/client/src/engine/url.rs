@@ -23,7 +23,7 @@ pub(crate) struct Url {
     pub query: Vec<(String, String)>,
 }
 
-/// Why a text is no [`Url`].
+/// Why a text is no server address.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Error)]
 pub enum UrlError {
     /// No scheme, or none of `http`, `https`, `ws`, `wss`.

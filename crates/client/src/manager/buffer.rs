@@ -111,6 +111,9 @@ mod tests {
         Message { head: text.into(), binary: false, attachments: Vec::new() }
     }
 
+    /// 80 bytes.
+    const LONG: &str = "01234567890123456789012345678901234567890123456789012345678901234567890123456789";
+
     fn drain(buffer: &mut SendBuffer) -> Vec<String> {
         std::iter::from_fn(|| buffer.next())
             .map(|message| String::from_utf8(message.head.to_vec()).unwrap())
@@ -120,7 +123,7 @@ mod tests {
     #[test]
     fn all_keeps_order_and_refuses_at_the_bound() {
         let now = Instant::now();
-        let mut buffer = SendBuffer::new(OfflineBuffer::All, 4);
+        let mut buffer = SendBuffer::new(OfflineBuffer::All, 4 + 2 * 64);
         assert_eq!(buffer.push(None, message("ab"), now), Ok(vec![]));
         assert_eq!(buffer.push(Some(1), message("cd"), now), Ok(vec![]));
         assert_eq!(buffer.push(None, message("e"), now), Err(EmitError::Full));
@@ -133,19 +136,19 @@ mod tests {
     #[test]
     fn last_drops_the_oldest_by_number_and_by_bytes() {
         let now = Instant::now();
-        let mut buffer = SendBuffer::new(OfflineBuffer::Last(2), 5);
+        let mut buffer = SendBuffer::new(OfflineBuffer::Last(2), 5 + 2 * 64);
         assert_eq!(buffer.push(Some(1), message("a"), now), Ok(vec![]));
         assert_eq!(buffer.push(Some(2), message("b"), now), Ok(vec![]));
         assert_eq!(buffer.push(Some(3), message("c"), now), Ok(vec![1]));
         assert_eq!(buffer.push(None, message("12345"), now), Ok(vec![2, 3]));
-        assert_eq!(buffer.push(None, message("123456"), now), Err(EmitError::Full));
+        assert_eq!(buffer.push(None, message(LONG), now), Err(EmitError::Full));
         assert_eq!(drain(&mut buffer), ["12345"]);
     }
 
     #[test]
     fn younger_drops_by_age() {
         let start = Instant::now();
-        let mut buffer = SendBuffer::new(OfflineBuffer::Younger(Duration::from_secs(10)), 100);
+        let mut buffer = SendBuffer::new(OfflineBuffer::Younger(Duration::from_secs(10)), 1000);
         buffer.push(Some(1), message("old"), start).unwrap();
         buffer.push(Some(2), message("new"), start + Duration::from_secs(5)).unwrap();
         assert_eq!(buffer.expire(start + Duration::from_secs(12)), [1]);

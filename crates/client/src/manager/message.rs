@@ -21,9 +21,9 @@ pub(crate) struct Message {
 }
 
 impl Message {
-    /// In bytes.
+    /// What it counts for, in bytes: its own, and its place in a queue, so that small messages are bounded too.
     pub(crate) fn size(&self) -> usize {
-        self.head.len() + self.attachments.iter().map(Bytes::len).sum::<usize>()
+        PLACE + self.head.len() + self.attachments.iter().map(Bytes::len).sum::<usize>()
     }
 }
 
@@ -34,6 +34,9 @@ impl From<Encoded> for Message {
         Self { head: head.split_off(start), binary: encoded.binary, attachments: encoded.attachments }
     }
 }
+
+/// Bytes counted for each message beside its own; the engine counts as many.
+const PLACE: usize = 64;
 
 /// An event to be sent.
 #[derive(Debug)]

@@ -409,13 +409,13 @@ impl<W> Manager<W> {
             return;
         }
         self.reconnecting = true;
-        self.reconnect_at = Some(now + self.backoff.next_delay());
+        self.reconnect_at = Some(later(now, self.backoff.next_delay()));
     }
 
     fn enter(&mut self, nsp: Nsp, now: Instant) {
         self.auth_attempts += 1;
         let attempt = self.auth_attempts;
-        let deadline = now + self.settings.limits.connect_timeout;
+        let deadline = later(now, self.settings.limits.connect_timeout);
         if let Some(namespace) = self.namespaces.get_mut(nsp.0) {
             namespace.stage = Stage::Asking { attempt, deadline };
             self.outputs.push_back(Output::AskAuth { nsp, attempt });
@@ -435,7 +435,8 @@ impl<W> Manager<W> {
         }
         match encode_client_connect(self.settings.parser, 0, &namespace.name, payload.as_ref()) {
             Ok(encoded) => {
-                namespace.stage = Stage::Connecting { deadline: now + self.settings.limits.connect_timeout };
+                namespace.stage =
+                    Stage::Connecting { deadline: later(now, self.settings.limits.connect_timeout) };
                 self.send(nsp, encoded.into(), false);
             }
             Err(error) => self.refuse(nsp, ConnectError::Auth(error.to_string())),
@@ -637,7 +638,7 @@ impl<W> Manager<W> {
             Ok(_) => {
                 decoder.release();
                 let is_waiting = self.is_open() && decoder.is_waiting();
-                let deadline = now + self.settings.limits.attachments_timeout;
+                let deadline = later(now, self.settings.limits.attachments_timeout);
                 self.attachments_deadline = is_waiting.then(|| self.attachments_deadline.unwrap_or(deadline));
                 self.decoder = decoder;
             }
@@ -652,6 +653,12 @@ impl<W> Manager<W> {
     fn all(&self) -> impl Iterator<Item = Nsp> + use<W> {
         (0..self.namespaces.len()).map(Nsp)
     }
+}
+
+/// `now + time`, also for times like [`Duration::MAX`], which mean "never".
+fn later(now: Instant, time: Duration) -> Instant {
+    const YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
+    now.checked_add(time.min(YEAR)).unwrap_or(now)
 }
 
 /// CONNECT_ERROR's payload: `{"message", "data"?}`, or a string from old servers.

@@ -337,6 +337,16 @@ fn the_send_buffer_is_bounded_by_what_the_transport_holds() {
 }
 
 #[test]
+fn times_beyond_the_clock_are_no_panic() {
+    let mut rig = Rig::new(plain().delay(Duration::MAX).delay_max(Duration::MAX), Sending::default());
+    rig.manager.settings.limits.connect_timeout = Duration::MAX;
+    rig.connect();
+    rig.emit("a", Some(1), Some(Duration::MAX)).unwrap();
+    rig.lose();
+    assert!(rig.manager.poll_timeout().is_some_and(|at| at > rig.now + 3600 * SECOND));
+}
+
+#[test]
 fn attachments_have_a_deadline() {
     let mut rig = Rig::new(plain(), Sending::default());
     rig.connect();
@@ -352,6 +362,7 @@ fn attachments_have_a_deadline() {
 /// ended exactly once, every event delivered in order at most once and never lost while nothing was lost.
 #[test]
 fn random_sequences_keep_the_promises() {
+    let (mut sent, mut answered) = (0, 0);
     for seed in 0..400 {
         let retries = (seed % 3 == 0).then_some(2);
         let offline = if seed % 5 == 0 { OfflineBuffer::Last(3) } else { OfflineBuffer::All };
@@ -423,10 +434,14 @@ fn random_sequences_keep_the_promises() {
                                 "seed {seed}: {text} after {last_sent}"
                             );
                             last_sent = number;
+                            sent += 1;
                         }
                     }
                     Did::Auth(attempt) => asking = Some(attempt),
-                    Did::Answer(waiter, _) => *waits.get_mut(&waiter).expect("somebody waited") += 1,
+                    Did::Answer(waiter, result) => {
+                        *waits.get_mut(&waiter).expect("somebody waited") += 1;
+                        answered += u32::from(result.is_ok());
+                    }
                     Did::Event(_) | Did::Change(_) => {}
                 }
             }
@@ -442,4 +457,5 @@ fn random_sequences_keep_the_promises() {
         assert_eq!((rig.manager.unsent, rig.manager.deadlines.len()), (0, 0), "seed {seed}");
         assert!(rig.manager.poll_timeout().is_none(), "seed {seed}");
     }
+    assert!(sent > 1000 && answered > 100, "the sequences get far enough: {sent} sent, {answered} answered");
 }
