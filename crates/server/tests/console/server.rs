@@ -29,6 +29,16 @@ impl Server {
         Self { io, server }
     }
 
+    pub(crate) fn tls_with(config: rustls::ServerConfig) -> Self {
+        let io = io(Io::builder());
+        let service = io.service();
+        let server = TestServer::spawn(move |listener, end| {
+            let serve = trunkline::serve_tls(listener, service, std::sync::Arc::new(config));
+            move || serve.threads(1).with_shutdown(end).run().expect("serves")
+        });
+        Self { io, server }
+    }
+
     pub(crate) fn address(&self) -> SocketAddr {
         self.server.address
     }
