@@ -70,20 +70,25 @@ impl Output {
     /// # Errors
     /// If nobody reads any more.
     pub(crate) async fn report(&self, report: &Report) -> Result<(), Closed> {
-        let now = SystemTime::now();
-        self.line(match self.style {
-            Style::Json => report.json(now),
-            Style::Human(colours) => report.line(now, colours),
-        })
-        .await
+        self.room().await?.send(self.line_of(report));
+        Ok(())
     }
 
-    /// Writes one line, or some, as they are.
+    /// The line that tells what happened.
+    pub(crate) fn line_of(&self, report: &Report) -> String {
+        let now = SystemTime::now();
+        match self.style {
+            Style::Json => report.json(now),
+            Style::Human(colours) => report.line(now, colours),
+        }
+    }
+
+    /// Waits until there is room for a line. May be dropped and called again.
     ///
     /// # Errors
     /// If nobody reads any more.
-    pub(crate) async fn line(&self, line: String) -> Result<(), Closed> {
-        self.lines.send(line).await.map_err(|_| Closed)
+    pub(crate) async fn room(&self) -> Result<mpsc::OwnedPermit<String>, Closed> {
+        self.lines.clone().reserve_owned().await.map_err(|_| Closed)
     }
 
     /// Waits until all is written; not for ever.

@@ -1,10 +1,11 @@
 //! `trunkline connect`: events as they come, commands as they are typed or piped.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 use trunkline_client::{Args, Value};
 
 use super::command::{self, Command};
@@ -35,6 +36,7 @@ pub(crate) async fn run(options: &Options) -> Result<u8, Failure> {
     let mut session = Session {
         connection,
         output: Output::start(style, sink),
+        unsent: VecDeque::new(),
         server: options.target.server.clone(),
         // Somebody who types sees what fails, and goes on.
         is_attended: std::io::stdin().is_terminal(),
@@ -46,12 +48,12 @@ pub(crate) async fn run(options: &Options) -> Result<u8, Failure> {
         question: 0,
         code: 0,
     };
-    let code = tokio::select! {
-        code = stop.signalled() => code,
-        code = session.follow(lines) => code,
+    let (code, is_typing) = tokio::select! {
+        code = stop.signalled() => (code, true),
+        code = session.follow(lines) => (code, false),
     };
     if is_edited {
-        modes.restore();
+        modes.restore(is_typing);
     }
     session.connection.close().await;
     session.output.finish().await;
@@ -61,6 +63,8 @@ pub(crate) async fn run(options: &Options) -> Result<u8, Failure> {
 struct Session {
     connection: Connection,
     output: Output,
+    /// Lines for which the output has had no room yet.
+    unsent: VecDeque<String>,
     server: String,
     is_attended: bool,
     /// Whether what is for people goes to standard error, because programs read the output.
@@ -79,55 +83,62 @@ struct Session {
 
 impl Session {
     /// Deals with what comes until the end; the exit code.
+    ///
+    /// Input is read also while lines wait for room: the line editor takes none of them before it is asked for its next line.
     async fn follow(&mut self, mut lines: Lines) -> u8 {
         let mut is_ending = false;
         while !(is_ending && self.asked.is_empty()) {
+            let has_room = self.unsent.is_empty();
             // What is piped waits for the first connection, and for its turn.
-            let reads = !is_ending && self.asked.len() < ASKED && (self.was_connected || self.is_attended);
-            let done = tokio::select! {
-                happening = self.connection.next() => match happening {
-                    Some(happening) => self.handle(happening, &mut is_ending).await,
+            let may_read = self.is_attended || (self.was_connected && has_room);
+            tokio::select! {
+                room = self.output.room(), if !has_room => match room {
+                    Ok(room) => {
+                        if let Some(line) = self.unsent.pop_front() {
+                            room.send(line);
+                        }
+                    }
+                    Err(Closed) => return self.code,
+                },
+                happening = self.connection.next(), if has_room => match happening {
+                    Some(happening) => self.handle(happening, &mut is_ending),
                     None => return 1,
                 },
-                Some(answer) = self.asked.join_next() => match answer {
-                    Ok(report) => self.answered(report).await,
-                    Err(_) => Ok(()),
-                },
-                input = lines.next(), if reads => {
-                    let done = match input {
+                Some(answer) = self.asked.join_next(), if has_room => {
+                    if let Ok(report) = answer {
+                        self.answered(&report);
+                    }
+                }
+                input = lines.next(), if may_read && !is_ending && self.asked.len() < ASKED => {
+                    match input {
                         Input::Interrupted => return INTERRUPTED,
-                        Input::End => {
-                            is_ending = true;
-                            Ok(())
-                        }
-                        Input::Bad(problem) => self.problem(problem).await,
-                        Input::Line(line) => self.line(&line, &mut is_ending).await,
-                    };
+                        Input::End => is_ending = true,
+                        Input::Bad(problem) => self.problem(problem),
+                        Input::Line(line) => self.line(&line, &mut is_ending),
+                    }
                     if is_ending && self.is_attended {
-                        return self.code;
+                        break;
                     }
                     lines.done();
-                    done
                 }
-            };
-            if done == Err(Closed) {
-                return self.code;
             }
         }
-        // Answers overtake events that wait to be printed; the disconnect comes behind them.
-        drop(tokio::time::timeout(LEAVING, self.leave()).await);
+        drop(timeout(LEAVING, self.leave()).await);
         self.code
     }
 
-    /// Leaves the namespace, and prints what came before.
+    /// Leaves the namespace, and prints what came before: answers overtake events that wait to be printed, the disconnect
+    /// comes behind them. Who sits there and quits wants no more.
     async fn leave(&mut self) -> Result<(), Closed> {
-        if !self.connection.socket.is_connected() {
+        self.flush().await?;
+        if self.is_attended || !self.connection.socket.is_connected() {
             return Ok(());
         }
         self.connection.socket.disconnect();
         while let Some(happening) = self.connection.next().await {
             let is_last = matches!(happening, Happening::Life(Report::Disconnected { .. }));
-            self.handle(happening, &mut true).await?;
+            self.handle(happening, &mut true);
+            self.flush().await?;
             if is_last {
                 break;
             }
@@ -135,24 +146,43 @@ impl Session {
         Ok(())
     }
 
-    async fn handle(&mut self, happening: Happening, is_ending: &mut bool) -> Result<(), Closed> {
-        match happening {
+    async fn flush(&mut self) -> Result<(), Closed> {
+        while !self.unsent.is_empty() {
+            let room = self.output.room().await?;
+            if let Some(line) = self.unsent.pop_front() {
+                room.send(line);
+            }
+        }
+        Ok(())
+    }
+
+    fn handle(&mut self, happening: Happening, is_ending: &mut bool) {
+        let report = match happening {
             Happening::Event { name, args, ack } => {
                 let ack = ack.is_wanted().then(|| self.keep(ack));
-                self.output.report(&Report::Event { name, args, ack }).await
+                Report::Event { name, args, ack }
             }
             Happening::Life(report) => {
                 self.was_connected |= matches!(report, Report::Connected { .. });
                 let is_first_failure = !self.was_connected && matches!(report, Report::ConnectError { .. });
-                let is_lost = report.is_final()
-                    && !matches!(&report, Report::Disconnected { reason, .. } if reason == LEFT);
-                if !self.is_attended && (is_first_failure || is_lost) {
+                let has_left = matches!(&report, Report::Disconnected { reason, .. } if reason == LEFT);
+                if !self.is_attended && (is_first_failure || (report.is_final() && !has_left)) {
                     *is_ending = true;
                     self.code = 1;
                 }
-                self.output.report(&report).await
+                report
             }
+        };
+        self.tell(self.output.line_of(&report));
+    }
+
+    /// Has a line printed once there is room.
+    fn tell(&mut self, line: String) {
+        // Only commands can add lines while others wait.
+        if self.unsent.len() >= UNSENT {
+            self.unsent.pop_front();
         }
+        self.unsent.push_back(line);
     }
 
     /// Keeps a question of the server's; its number.
@@ -166,64 +196,48 @@ impl Session {
         self.question
     }
 
-    async fn answered(&mut self, report: Report) -> Result<(), Closed> {
-        if let Report::Answer { outcome, .. } = &report
+    fn answered(&mut self, report: &Report) {
+        if let Report::Answer { outcome, .. } = report
             && outcome.as_ref().map_or(true, |values| error_of(values).is_some())
         {
             self.failed();
         }
-        self.output.report(&report).await
+        self.tell(self.output.line_of(report));
     }
 
-    async fn line(&mut self, line: &str, is_ending: &mut bool) -> Result<(), Closed> {
+    fn line(&mut self, line: &str, is_ending: &mut bool) {
         match Command::parse(line) {
-            Ok(None) => Ok(()),
-            Ok(Some(Command::Quit)) => {
-                *is_ending = true;
-                Ok(())
-            }
-            Ok(Some(command)) => self.obey(command).await,
-            Err(problem) => self.problem(&problem).await,
+            Ok(None) => {}
+            Ok(Some(Command::Quit)) => *is_ending = true,
+            Ok(Some(command)) => self.obey(command),
+            Err(problem) => self.problem(&problem),
         }
     }
 
-    async fn obey(&mut self, command: Command) -> Result<(), Closed> {
+    fn obey(&mut self, command: Command) {
         let socket = &self.connection.socket;
         match command {
             Command::Emit { event, args } => {
-                let sent = self.check_active().and_then(|()| {
-                    self.connection.socket.emit(&event, Args(&args)).map_err(|error| error.to_string())
-                });
-                self.done(&event, sent).await
+                let emit = || socket.emit(&event, Args(&args)).map_err(|error| error.to_string());
+                let sent = self.check_active().and_then(|()| emit());
+                self.done(&event, sent);
             }
             Command::Ask { event, args } => match self.check_active() {
-                Ok(()) => {
-                    self.ask(event, &args);
-                    Ok(())
-                }
-                Err(problem) => self.done(&event, Err(problem)).await,
+                Ok(()) => self.ask(event, &args),
+                Err(problem) => self.done(&event, Err(problem)),
             },
             Command::Answer { number, args } => {
                 let answered = match self.questions.remove(&number) {
                     Some(answer) => answer.send(Args(args)).map_err(|error| error.to_string()),
                     None => Err("nothing with this number waits for an answer".to_owned()),
                 };
-                self.done(&format!("#{number}"), answered).await
+                self.done(&format!("#{number}"), answered);
             }
-            Command::Connect => {
-                socket.connect();
-                Ok(())
-            }
-            Command::Disconnect => {
-                socket.disconnect();
-                Ok(())
-            }
-            Command::Status => {
-                let status = self.status();
-                self.remark(status).await
-            }
-            Command::Help => self.remark(command::HELP.to_owned()).await,
-            Command::Quit => Ok(()),
+            Command::Connect => socket.connect(),
+            Command::Disconnect => socket.disconnect(),
+            Command::Status => self.remark(self.status()),
+            Command::Help => self.remark(command::HELP.to_owned()),
+            Command::Quit => {}
         }
     }
 
@@ -245,31 +259,30 @@ impl Session {
         if self.connection.socket.is_active() { Ok(()) } else { Err("not connected; try connect".to_owned()) }
     }
 
-    async fn done(&mut self, what: &str, result: Result<(), String>) -> Result<(), Closed> {
-        match result {
-            Ok(()) => Ok(()),
-            Err(problem) => self.problem(&format!("{what}: {problem}")).await,
+    fn done(&mut self, what: &str, result: Result<(), String>) {
+        if let Err(problem) = result {
+            self.problem(&format!("{what}: {problem}"));
         }
     }
 
     /// Says what is wrong with a command.
-    async fn problem(&mut self, problem: &str) -> Result<(), Closed> {
+    fn problem(&mut self, problem: &str) {
         self.failed();
         let problem = escape(problem);
         if self.to_stderr || !self.is_attended {
             say(&format!("trunkline: {problem}"));
-            return Ok(());
+        } else {
+            self.tell(problem);
         }
-        self.output.line(problem).await
     }
 
     /// Says what was asked for.
-    async fn remark(&self, text: String) -> Result<(), Closed> {
+    fn remark(&mut self, text: String) {
         if self.to_stderr {
             say(&text);
-            return Ok(());
+        } else {
+            self.tell(text);
         }
-        self.output.line(text).await
     }
 
     /// A script that failed somewhere says so at its end.
@@ -298,6 +311,8 @@ impl Session {
 const LEFT: &str = trunkline_client::DisconnectReason::IoClientDisconnect.as_str();
 /// How long the last events may take.
 const LEAVING: Duration = Duration::from_secs(3);
+/// Lines that wait for room at a time.
+const UNSENT: usize = 1_024;
 /// Answers waited for at a time; more commands wait.
 const ASKED: usize = 256;
 /// Questions of the server's kept at a time.

@@ -15,6 +15,8 @@ use trunkline_testkit::DEADLINE;
 use crate::program::command;
 use crate::server::Server;
 
+const PROMPT: &str = "> ";
+
 /// The binary on a terminal of its own.
 struct Terminal {
     child: Child,
@@ -45,7 +47,10 @@ impl Terminal {
             .expect("the binary starts");
         let keyboard = File::from(master);
         let shown = reader(keyboard.try_clone().expect("a descriptor"));
-        Self { child, keyboard, screen, shown, text: String::new() }
+        let mut terminal = Self { child, keyboard, screen, shown, text: String::new() };
+        // Before it the terminal itself takes the keys.
+        terminal.see(PROMPT);
+        terminal
     }
 
     fn type_in(&mut self, keys: &str) {
@@ -118,7 +123,6 @@ fn an_event_keeps_the_line_that_is_being_typed() {
     let server = Server::start();
     let mut terminal = Terminal::start(&["connect", &server.url("")], &[("NO_COLOR", "1")]);
     terminal.see("connected to / as ");
-    terminal.see("> ");
     terminal.type_in("ack echo half");
     terminal.see("half");
     terminal.forget();
@@ -145,7 +149,10 @@ fn events_have_colours_and_binary_is_shown_as_hex() {
     terminal.type_in("emit back hex:00ff 1\r");
     terminal.see("\u{1b}[1;36mback\u{1b}[0m \u{1b}[35m<2 bytes 00 ff>\u{1b}[0m \u{1b}[33m1\u{1b}[0m");
     terminal.type_in("jump\r");
-    terminal.see("unknown command \"jump\"; try help");
+    let problem = "unknown command \"jump\"; try help";
+    terminal.see_that("a prompt", |text| {
+        text.split_once(problem).is_some_and(|(_, after)| after.contains(PROMPT))
+    });
     // Ctrl-D; mistakes of a person are no failure.
     terminal.type_in("\u{4}");
     assert_eq!(terminal.wait(), Some(0));
@@ -164,6 +171,9 @@ fn many_events_and_lines_at_once_come_to_an_end() {
     // Answers overtake events that wait to be printed.
     terminal.see_that("all ticks", |text| text.matches("tick 49").count() == 20);
     assert_eq!(terminal.text.matches("tick 0").count(), 20);
+    terminal.see_that("a prompt", |text| {
+        text.rsplit_once("ack echo all").is_some_and(|(_, after)| after.contains(PROMPT))
+    });
     terminal.type_in("\u{3}");
     assert_eq!(terminal.wait(), Some(130));
     assert!(terminal.is_as_before());
@@ -181,6 +191,7 @@ fn a_signal_gives_the_terminal_back() {
     rustix::process::kill_process(id, Signal::TERM).expect("the process is there");
     assert_eq!(terminal.wait(), Some(143));
     assert!(terminal.is_as_before());
+    terminal.see("\u{1b}[?2004l\r\n");
 }
 
 #[test]
