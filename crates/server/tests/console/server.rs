@@ -1,6 +1,7 @@
 //! A server with handlers that show what a client does.
 
 use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
 
 use serde_json::json;
 use trunkline::{Ack, Admission, Args, Data, HandlerError, Io, IoBuilder, Refusal, Reply, Socket, Value};
@@ -10,6 +11,7 @@ use trunkline_testkit::TestServer;
 pub(crate) struct Server {
     pub(crate) io: Io,
     server: TestServer,
+    listener: TcpListener,
 }
 
 impl Server {
@@ -18,25 +20,7 @@ impl Server {
     }
 
     pub(crate) fn with(configure: impl FnOnce(IoBuilder) -> IoBuilder) -> Self {
-        let io = io(configure(Io::builder()));
-        let server = TestServer::start(1, io.service());
-        Self { io, server }
-    }
-
-    pub(crate) fn tls() -> Self {
-        let io = io(Io::builder());
-        let server = TestServer::start_tls(1, io.service());
-        Self { io, server }
-    }
-
-    pub(crate) fn tls_with(config: rustls::ServerConfig) -> Self {
-        let io = io(Io::builder());
-        let service = io.service();
-        let server = TestServer::spawn(move |listener, end| {
-            let serve = trunkline::serve_tls(listener, service, std::sync::Arc::new(config));
-            move || serve.threads(1).with_shutdown(end).run().expect("serves")
-        });
-        Self { io, server }
+        Self::serving(io(configure(Io::builder())), None)
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
@@ -50,16 +34,36 @@ impl Server {
 
     /// Ends it, and starts another one at its address.
     pub(crate) fn restart(mut self) -> Self {
-        let address = self.address();
         self.server.stop();
-        let io = io(Io::builder());
+        // Nobody else gets the port meanwhile: this is another handle of the socket that listens.
+        let listener = self.listener.try_clone().expect("a descriptor");
+        Self::serving(io(Io::builder()), Some(listener))
+    }
+
+    /// Serves at a listener, or at a port of its own.
+    fn serving(io: Io, at: Option<TcpListener>) -> Self {
         let service = io.service();
-        let listener = TcpListener::bind(address).expect("the port is free again");
-        let mut server = TestServer::spawn(move |_, end| {
+        let mut kept = None;
+        let mut server = TestServer::spawn(|free, end| {
+            let listener = at.unwrap_or(free);
+            kept = listener.try_clone().ok();
             move || trunkline::serve(listener, service).threads(1).with_shutdown(end).run().expect("serves")
         });
-        server.address = address;
-        Self { io, server }
+        let listener = kept.expect("a descriptor");
+        server.address = listener.local_addr().expect("a bound listener");
+        Self { io, server, listener }
+    }
+}
+
+/// A server over TLS; with the certificate of the tests, if none is given.
+pub(crate) fn serve_tls(config: Option<rustls::ServerConfig>) -> TestServer {
+    let service = io(Io::builder()).service();
+    match config {
+        None => TestServer::start_tls(1, service),
+        Some(config) => TestServer::spawn(move |listener, end| {
+            let serve = trunkline::serve_tls(listener, service, Arc::new(config));
+            move || serve.threads(1).with_shutdown(end).run().expect("serves")
+        }),
     }
 }
 

@@ -19,15 +19,16 @@ fn commands_are_carried_out_and_answers_are_waited_for() {
     assert_eq!(lines[0]["status"], "connected");
     assert_eq!((&lines[0]["namespace"], &lines[0]["recovered"]), (&json!("/"), &json!(false)));
     assert_eq!(lines[0]["id"].as_str().map(str::len), Some(20));
-    let answers: Vec<_> = lines.iter().filter(|line| line["answer"] == "echo").collect();
+    let answer = |number| {
+        let found = lines.iter().find(|line| line["answer"] == "echo" && line["number"] == number);
+        found.unwrap_or_else(|| panic!("no answer {number} in {lines:?}"))
+    };
     let binary = json!({ "$binary": { "size": 2, "base64": "AP8=" } });
-    assert_eq!(answers[0]["args"], json!([1, { "a": [1, 2] }, "b c", binary]));
-    assert_eq!((&answers[0]["number"], &answers[1]["number"]), (&json!(1), &json!(2)));
-    assert!(answers[0]["ms"].as_f64().is_some_and(|ms| ms > 0.0), "{answers:?}");
-    assert_eq!(
-        lines.iter().filter(|line| line["event"] == "back" && line["args"] == json!(["x"])).count(),
-        1
-    );
+    assert_eq!(answer(1)["args"], json!([1, { "a": [1, 2] }, "b c", binary]));
+    assert_eq!(answer(2)["args"], json!(["last"]));
+    assert!(answer(1)["ms"].as_f64().is_some_and(|ms| ms > 0.0), "{lines:?}");
+    let back = |line: &&serde_json::Value| line["event"] == "back" && line["args"] == json!(["x"]);
+    assert_eq!(lines.iter().filter(back).count(), 1);
 }
 
 #[test]

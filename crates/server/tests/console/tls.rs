@@ -9,12 +9,12 @@ use rustls::server::WebPkiClientVerifier;
 use rustls::{RootCertStore, ServerConfig};
 
 use crate::program::run;
-use crate::server::Server;
+use crate::server::serve_tls;
 
 #[test]
 fn a_server_without_a_known_authority_is_refused_unless_told_otherwise() {
-    let server = Server::tls();
-    let url = format!("https://{}", server.address());
+    let server = serve_tls(None);
+    let url = format!("https://{}", server.address);
     let left = run(&["emit", &url, "echo", "1"]);
     assert_eq!(left.code, Some(1), "{left:?}");
     assert!(left.err[0].starts_with("trunkline: connect error: "), "{left:?}");
@@ -27,12 +27,12 @@ fn a_server_without_a_known_authority_is_refused_unless_told_otherwise() {
 
 #[test]
 fn an_authority_of_another_server_does_not_help() {
-    let server = Server::tls();
+    let server = serve_tls(None);
     let key = KeyPair::generate().expect("a key");
     let other = CertificateParams::new(vec!["localhost".to_owned()]).expect("a name").self_signed(&key);
     let folder = Folder::new("other");
     let ca = folder.write("ca.pem", &other.expect("a certificate").pem());
-    let url = format!("https://{}", server.address());
+    let url = format!("https://{}", server.address);
     let left = run(&["emit", &url, "echo", "1", "--ca", &ca]);
     assert!(left.code == Some(1) && left.err[0].contains("ertificate"), "{left:?}");
 }
@@ -55,13 +55,13 @@ fn an_own_authority_and_a_client_certificate() {
             server_key.serialize_der().try_into().expect("a key"),
         )
         .expect("they belong together");
-    let server = Server::tls_with(config);
+    let server = serve_tls(Some(config));
 
     let folder = Folder::new("own");
     let ca = folder.write("ca.pem", &authority.cert.pem());
     let (cert, key) = authority.issue("client");
     let (cert, key) = (folder.write("cert.pem", &cert.pem()), folder.write("key.pem", &key.serialize_pem()));
-    let url = format!("https://localhost:{}", server.address().port());
+    let url = format!("https://localhost:{}", server.address.port());
     for transport in ["websocket", "polling"] {
         let words = ["emit", &url, "echo", "1", "--transport", transport, "--ca", &ca];
         let left = run(&[&words[..], &["--cert", &cert, "--key", &key]].concat());
