@@ -23,7 +23,7 @@ pub(crate) enum Report {
     Disconnected { reason: String, comes_back: bool },
     /// The server refused, or there is no connection to it.
     ConnectError { message: String, data: Option<serde_json::Value>, comes_back: bool },
-    /// The lost connection is tried again, for the so-manieth time in a row.
+    /// The lost connection is tried again; `attempt` counts the tries in a row, from 1.
     Reconnecting { attempt: u32 },
 }
 
