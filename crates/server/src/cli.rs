@@ -10,6 +10,7 @@ pub(crate) const HELP: &str = "\
 trunkline: a Socket.IO server for every official client, useful without code
 
 usage: trunkline [serve|config] [--config FILE] [--SETTING VALUE]...
+       trunkline connect|emit|listen URL ...    a client; below
 
   serve                  serve; also without a command
   config                 print the whole configuration as TOML, each setting with what it means

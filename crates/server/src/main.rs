@@ -1,10 +1,11 @@
 //! `trunkline`: a Socket.IO server that is useful without code. What it does comes from a TOML file, the
-//! environment and flags; see `trunkline config`.
+//! environment and flags; see `trunkline config`. Beside it a client for terminals and scripts, in `console`.
 
 mod apps;
 mod bucket;
 mod cli;
 mod config;
+mod console;
 mod files;
 mod handlers;
 mod listen;
@@ -27,7 +28,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     match start() {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => ExitCode::from(code),
         Err(failure) => {
             say(&format!("trunkline: {failure}"));
             ExitCode::from(failure.code)
@@ -35,18 +36,24 @@ fn main() -> ExitCode {
     }
 }
 
-fn start() -> Result<(), Failure> {
-    let Command { action, file, settings } = cli::parse(std::env::args_os().skip(1))?;
+/// The exit code.
+fn start() -> Result<u8, Failure> {
+    let mut words = std::env::args_os().skip(1).peekable();
+    let verb = words.peek().and_then(|word| word.to_str()).and_then(console::Verb::named);
+    if let Some(verb) = verb {
+        return console::run(verb, words.skip(1));
+    }
+    let Command { action, file, settings } = cli::parse(words)?;
     match action {
-        Action::Help => print(cli::HELP),
+        Action::Help => print(&format!("{}\n{}", cli::HELP, console::HELP)),
         Action::Version => print(concat!("trunkline ", env!("CARGO_PKG_VERSION"), "\n")),
         Action::Config => {
             let config = Config::load(file, std::env::vars_os(), &settings)?;
             print(&print::toml(&config));
         }
-        Action::Serve => return run::serve(&Config::load(file, std::env::vars_os(), &settings)?),
+        Action::Serve => run::serve(&Config::load(file, std::env::vars_os(), &settings)?)?,
     }
-    Ok(())
+    Ok(0)
 }
 
 /// Why the program ends; one line.
@@ -81,6 +88,6 @@ pub(crate) fn say(line: &str) {
     drop(writeln!(std::io::stderr(), "{line}"));
 }
 
-fn print(text: &str) {
+pub(crate) fn print(text: &str) {
     drop(std::io::stdout().write_all(text.as_bytes()));
 }

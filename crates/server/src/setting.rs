@@ -17,7 +17,7 @@ impl Span {
         Self(Duration::from_secs(seconds))
     }
 
-    fn parse(text: &str) -> Option<Self> {
+    pub(crate) fn parse(text: &str) -> Option<Self> {
         let digits = text.find(|c: char| !c.is_ascii_digit())?;
         let (number, unit) = text.split_at_checked(digits)?;
         let factor = match unit {

@@ -79,7 +79,8 @@ fn read(cert: &Path, key: &Path, provider: &CryptoProvider) -> Result<Arc<Certif
         .map_err(|error| failure("tls_key", key, &format!("not usable with tls_cert: {error}")))
 }
 
-fn told(error: pem::Error, what: &str) -> String {
+/// What a PEM file lacks, in words.
+pub(crate) fn told(error: pem::Error, what: &str) -> String {
     match error {
         pem::Error::Io(error) => error.to_string(),
         pem::Error::NoItemsFound => format!("no {what} (PEM) in it"),

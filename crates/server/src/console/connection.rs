@@ -1,0 +1,250 @@
+//! A client made from the command line, and what happens to it as a stream in order.
+
+use std::time::{Duration, Instant};
+
+use tokio::sync::mpsc;
+use tokio::time::{Interval, MissedTickBehavior, interval, timeout};
+use trunkline_client::{
+    Ack, Args, BuildError, Changes, Client, ConnectError, DisconnectReason, EventName, ExtractError,
+    Lifecycle, Reconnection, Socket, State, TransportKind, Value,
+};
+
+use super::args::MAX_FILE;
+use super::options::{Options, Transport};
+use super::report::Report;
+use super::trust;
+use crate::{Failure, say};
+
+/// A socket of a client of its own.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    pub(crate) socket: Socket,
+    client: Client,
+    told: mpsc::Receiver<Told>,
+    changes: Changes,
+    reconnects: bool,
+    /// Whether a connection by polling may go on by WebSocket.
+    upgrades: bool,
+    /// Until when an upgrade is waited for.
+    upgrade_until: Option<Instant>,
+    upgrade_check: Interval,
+}
+
+/// What happens to a connection.
+#[derive(Debug)]
+pub(crate) enum Happening {
+    /// An event from the server. The answer is wanted only where [`Ack::is_wanted`]; dropped, it says that nobody answers.
+    Event { name: String, args: Result<Vec<Value>, String>, ack: Answer },
+    /// Anything else.
+    Life(Report),
+}
+
+/// The answer to be given to the server.
+pub(crate) type Answer = Ack<Args<Vec<Value>>>;
+
+/// What handlers tell.
+#[derive(Debug)]
+enum Told {
+    Event { name: String, args: Result<Vec<Value>, String>, ack: Answer },
+    Connect,
+    Disconnect(DisconnectReason),
+    ConnectError(ConnectError),
+}
+
+impl Connection {
+    /// Makes the client and lets it connect. Without `listens` events are dropped.
+    ///
+    /// # Errors
+    /// What of the options cannot be used: exit code 2.
+    pub(crate) fn open(options: &Options, listens: bool, reconnects: bool) -> Result<Self, Failure> {
+        let (sender, told) = mpsc::channel(TOLD);
+        let client = client(options, sender, reconnects)?;
+        let socket = client.socket(&options.target.namespace).build();
+        if listens {
+            // The event's own task waits while the output is slow; so reading stops, and nothing is lost.
+            socket.on_any(tell_event).on_connect(tell_connect);
+            socket.on_disconnect(tell_disconnect).on_connect_error(tell_connect_error);
+        }
+        let changes = socket.lifecycle();
+        socket.connect();
+        let mut upgrade_check = interval(UPGRADE_CHECK);
+        upgrade_check.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        Ok(Self {
+            socket,
+            client,
+            told,
+            changes,
+            reconnects,
+            upgrades: options.transport == Transport::Upgrade,
+            upgrade_until: None,
+            upgrade_check,
+        })
+    }
+
+    /// What happens next; `None` at the end of the client. May be dropped and called again.
+    pub(crate) async fn next(&mut self) -> Option<Happening> {
+        loop {
+            tokio::select! {
+                biased;
+                told = self.told.recv() => return Some(self.happening(told?)),
+                change = self.changes.next() => {
+                    if let Lifecycle::ReconnectAttempt(attempt) = change? {
+                        return Some(Happening::Life(Report::Reconnecting { attempt }));
+                    }
+                }
+                _ = self.upgrade_check.tick(), if self.upgrade_until.is_some() => {
+                    if let Some(report) = self.upgraded() {
+                        return Some(Happening::Life(report));
+                    }
+                }
+            }
+        }
+    }
+
+    /// By what the connection goes, in the words of the protocol.
+    pub(crate) fn transport(&self) -> &'static str {
+        self.client.transport().map_or("none", |transport| match transport {
+            TransportKind::Polling => "polling",
+            TransportKind::WebSocket => "websocket",
+        })
+    }
+
+    /// Sends what is queued and ends the connection, within [`GOODBYE`].
+    pub(crate) async fn close(self) {
+        // A server that takes nothing any more is not worth more time.
+        drop(timeout(GOODBYE, self.client.close()).await);
+    }
+
+    fn happening(&mut self, told: Told) -> Happening {
+        Happening::Life(match told {
+            Told::Event { name, args, ack } => return Happening::Event { name, args, ack },
+            Told::Connect => {
+                if self.upgrades && self.client.transport() == Some(TransportKind::Polling) {
+                    self.upgrade_until = Some(Instant::now() + UPGRADE);
+                }
+                Report::Connected {
+                    namespace: self.socket.namespace().to_owned(),
+                    // It may be lost again already.
+                    id: self.socket.id().unwrap_or_default(),
+                    transport: self.transport().to_owned(),
+                    recovered: self.socket.is_recovered(),
+                }
+            }
+            Told::Disconnect(reason) => {
+                self.upgrade_until = None;
+                let comes_back = self.reconnects && reason.reconnects();
+                Report::Disconnected { reason: reason.to_string(), comes_back }
+            }
+            Told::ConnectError(error) => {
+                let comes_back = self.reconnects && self.socket.is_active();
+                Report::connect_error(&error, comes_back)
+            }
+        })
+    }
+
+    /// The client has no event for it, so it is asked.
+    fn upgraded(&mut self) -> Option<Report> {
+        match self.client.transport() {
+            Some(TransportKind::Polling)
+                if self.upgrade_until.is_some_and(|until| Instant::now() < until) =>
+            {
+                None
+            }
+            Some(TransportKind::WebSocket) => {
+                self.upgrade_until = None;
+                Some(Report::Upgraded { transport: self.transport().to_owned() })
+            }
+            _ => {
+                self.upgrade_until = None;
+                None
+            }
+        }
+    }
+}
+
+fn client(options: &Options, sender: mpsc::Sender<Told>, reconnects: bool) -> Result<Client, Failure> {
+    let bytes = usize::try_from(2 * MAX_FILE).unwrap_or(usize::MAX);
+    let mut builder = Client::builder(&options.target.server)
+        .auto_connect(false)
+        .connect_timeout(options.timeout)
+        .ack_timeout(options.timeout)
+        .max_send_buffer(bytes)
+        .max_offline_buffer(bytes)
+        .max_payload(bytes)
+        .max_attachments(ATTACHMENTS)
+        .state(sender);
+    builder = match options.transport {
+        Transport::WebSocket => builder.transports([TransportKind::WebSocket]),
+        Transport::Polling => builder.transports([TransportKind::Polling]).upgrade(false),
+        // Servers without polling exist.
+        Transport::Upgrade => builder.try_all_transports(true),
+    };
+    if !reconnects {
+        builder = builder.reconnection(Reconnection::none());
+    }
+    if options.msgpack {
+        builder = builder.msgpack();
+    }
+    if let Some(auth) = &options.auth {
+        builder = builder.auth(auth);
+    }
+    if let Some(path) = &options.path {
+        builder = builder.path(path);
+    }
+    if let Some(proxy) = &options.proxy {
+        builder = builder.proxy(proxy);
+    }
+    if let Some(tls) = trust::config(options)? {
+        builder = builder.tls(tls);
+    }
+    if options.insecure {
+        say("trunkline: warning: --insecure: anybody can pretend to be this server and read everything");
+    }
+    if !options.cookies.is_empty() {
+        builder = builder.header("cookie", &options.cookies.join("; "));
+    }
+    for (name, value) in &options.headers {
+        builder = builder.header(name, value);
+    }
+    for (name, value) in &options.query {
+        builder = builder.query(name, value);
+    }
+    builder.build().map_err(|error| match error {
+        BuildError::NoRuntime | BuildError::Random(_) => Failure::system(error.to_string()),
+        _ => Failure::config(error.to_string()),
+    })
+}
+
+async fn tell_event(
+    EventName(name): EventName,
+    args: Result<Args<Vec<Value>>, ExtractError>,
+    ack: Answer,
+    State(told): State<mpsc::Sender<Told>>,
+) {
+    let args = args.map(|Args(args)| args).map_err(|error| error.to_string());
+    // Nobody is interested at the end.
+    drop(told.send(Told::Event { name, args, ack }).await);
+}
+
+async fn tell_connect(State(told): State<mpsc::Sender<Told>>) {
+    drop(told.send(Told::Connect).await);
+}
+
+async fn tell_disconnect(reason: DisconnectReason, State(told): State<mpsc::Sender<Told>>) {
+    drop(told.send(Told::Disconnect(reason)).await);
+}
+
+async fn tell_connect_error(error: ConnectError, State(told): State<mpsc::Sender<Told>>) {
+    drop(told.send(Told::ConnectError(error)).await);
+}
+
+/// Events on their way from the client to the output; more wait in the client, within its bounds.
+const TOLD: usize = 16;
+/// Attachments taken per packet: many more than the client's default, since everything a server sends is to be seen.
+const ATTACHMENTS: usize = 1_000;
+/// How often it is looked whether the transport has changed.
+const UPGRADE_CHECK: Duration = Duration::from_millis(100);
+/// How long an upgrade may take: the server's `upgradeTimeout`, 10 s by default, and some more.
+const UPGRADE: Duration = Duration::from_secs(15);
+/// How long the end may take.
+const GOODBYE: Duration = Duration::from_secs(3);
