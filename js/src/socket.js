@@ -2,6 +2,7 @@
 import { OfflineBuffer } from "./buffer.js";
 import { Emitter, subscribe } from "./emitter.js";
 import { ACK, CONNECT, CONNECT_ERROR, DISCONNECT, EVENT, RESERVED } from "./parser.js";
+import { guard } from "./platform.js";
 import { RetryQueue } from "./retry.js";
 
 /** @typedef {import("./types.js").EventsMap} EventsMap */
@@ -369,7 +370,7 @@ export class Socket extends Emitter {
     this.receiveBuffer = [];
     for (const args of received) this.#dispatch(args);
     for (const { packet, frames } of this.#buffer._take()) this.#sendEvent(packet, frames);
-    if (this.#retry) this.#retry._drain(true);
+    guard(() => this.#retry && this.#retry._drain(true));
     this._emit("connect");
   }
 

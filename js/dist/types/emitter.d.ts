@@ -52,7 +52,7 @@ export class Emitter<Listen extends EventsMap = import("./types.js").EventsMap, 
     /** @param {PropertyKey} event */
     hasListeners(event: PropertyKey): boolean;
     /**
-     * Calls the listeners of `event` in the order in which they came.
+     * Calls the listeners of `event` in the order in which they came; an error of one does not stop the others or the caller.
      * @internal
      * @param {PropertyKey} event
      * @param {any[]} args
