@@ -92,12 +92,13 @@ export class Emitter {
   _emit(event, ...args) {
     for (const listener of this.#listeners.get(event) ?? []) guard(() => listener.apply(this, args));
   }
-}
 
-// The other names under which applications know `on` and `off`.
-const { prototype } = /** @type {any} */ (Emitter);
-prototype.addEventListener = prototype.on;
-prototype.removeListener = prototype.removeEventListener = prototype.removeAllListeners = prototype.off;
+  // The other names under which applications know `on` and `off`.
+  addEventListener = this.on;
+  removeListener = this.off;
+  removeEventListener = this.off;
+  removeAllListeners = this.off;
+}
 
 /**
  * Listens until the returned function is called.
