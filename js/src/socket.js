@@ -327,7 +327,12 @@ export class Socket extends Emitter {
       this._emit("connect_error", error instanceof Error ? error : new Error(String(error)));
     };
     /** @type {any} */
-    const result = auth(send);
+    let result;
+    try {
+      result = auth(send);
+    } catch (error) {
+      return refuse(error);
+    }
     if (typeof result?.then === "function") {
       result.then((/** @type {any} */ value) => value === undefined || send(value), refuse);
     } else if (result !== null && typeof result === "object") send(result);

@@ -149,7 +149,7 @@ for (const [length, bodies] of [
   [49, [`4${"a".repeat(48)}${SEPARATOR}4${"b".repeat(49)}`]],
   [50, [`4${"a".repeat(48)}`, `4${"b".repeat(50)}`]],
 ]) {
-  test(`a limit of 100 bytes makes ${bodies.length} of 50 and ${length + 1}`, async () => {
+  test(`with a limit of 100 bytes packets of 49 and ${length + 1} leave in ${bodies.length} bodies`, async () => {
     const { take, engine } = await opened({ upgrade: false });
     engine.write("first").write("a".repeat(48)).write("b".repeat(length));
     (await take("POST")).answer("ok");

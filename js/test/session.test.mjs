@@ -108,13 +108,18 @@ for (const [how, auth] of Object.entries({
   });
 }
 
-test("credentials that cannot be had are a refusal", async () => {
-  const { socket, WebSocket, events } = open({ auth: () => Promise.reject(new Error("no token")) });
-  WebSocket.last.accept();
-  await settle();
-  equal(events, [["connect_error", "no token"]]);
-  strictEqual(socket.active, false);
-});
+const noToken = () => {
+  throw new Error("no token");
+};
+for (const [how, auth] of Object.entries({ rejected: async () => noToken(), thrown: noToken })) {
+  test(`credentials that cannot be had are a refusal, ${how}`, async () => {
+    const { socket, WebSocket, events } = open({ auth });
+    WebSocket.last.accept();
+    await settle();
+    equal(events, [["connect_error", "no token"]]);
+    strictEqual(socket.active, false);
+  });
+}
 
 test("credentials that come twice or too late are not sent", (t) => {
   clock(t);
