@@ -1,4 +1,4 @@
-// Serves one page that loads the published browser bundle of the client, from an origin of its own.
+// Serves a page for each browser bundle, the published client's and ours, from an origin of its own.
 import { readFileSync } from "node:fs";
 import http from "node:http";
 import { createRequire } from "node:module";
@@ -6,14 +6,20 @@ import { dirname, join } from "node:path";
 
 const require = createRequire(import.meta.url);
 const BUNDLE = join(dirname(require.resolve("socket.io-client-4/package.json")), "dist/socket.io.min.js");
-const PAGE = '<!doctype html><meta charset="utf-8"><title>interop</title><script src="/client.js"></script>';
+const TRUNKLINE = new URL("../../js/dist/trunkline.min.js", import.meta.url);
+const HTML = "text/html; charset=utf-8";
+const SCRIPT = "text/javascript; charset=utf-8";
+const page = (script) =>
+  `<!doctype html><meta charset="utf-8"><title>interop</title><script src="${script}"></script>`;
 
 /** The server of pages, on a port of its own. */
 export class PageServer {
   static async start() {
     const files = {
-      "/": ["text/html", PAGE],
-      "/client.js": ["text/javascript; charset=utf-8", readFileSync(BUNDLE)],
+      "/": [HTML, page("/client.js")],
+      "/client.js": [SCRIPT, readFileSync(BUNDLE)],
+      "/trunkline": [HTML, page("/trunkline.js")],
+      "/trunkline.js": [SCRIPT, readFileSync(TRUNKLINE)],
     };
     const server = new PageServer();
     server.http = http.createServer((request, response) => {

@@ -1,4 +1,5 @@
 // Listeners by event name: the base of everything here that has events.
+import { guard } from "./platform.js";
 
 /** @typedef {import("./types.js").EventsMap} EventsMap */
 
@@ -83,20 +84,21 @@ export class Emitter {
   }
 
   /**
-   * Calls the listeners of `event` in the order in which they came.
+   * Calls the listeners of `event` in the order in which they came; an error of one does not stop the others or the caller.
    * @internal
    * @param {PropertyKey} event
    * @param {any[]} args
    */
   _emit(event, ...args) {
-    for (const listener of this.#listeners.get(event) ?? []) listener.apply(this, args);
+    for (const listener of this.#listeners.get(event) ?? []) guard(() => listener.apply(this, args));
   }
-}
 
-// The other names under which applications know `on` and `off`.
-const { prototype } = /** @type {any} */ (Emitter);
-prototype.addEventListener = prototype.on;
-prototype.removeListener = prototype.removeEventListener = prototype.removeAllListeners = prototype.off;
+  // The other names under which applications know `on` and `off`.
+  addEventListener = this.on;
+  removeListener = this.off;
+  removeEventListener = this.off;
+  removeAllListeners = this.off;
+}
 
 /**
  * Listens until the returned function is called.

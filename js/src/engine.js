@@ -15,7 +15,7 @@ let webSocketWorked = false;
 /**
  * Events: `open`, `handshake`, `packet`, `packetCreate`, `data`, `message`, `ping`, `pong`, `drain`,
  * `upgrading`, `upgrade`, `upgradeError`, `error`, `close`.
- * @extends {Emitter<import("./types.js").EngineEvents>}
+ * @extends {Emitter<import("./types.js").EngineEvents, {}>}
  */
 export class Engine extends Emitter {
   /** @type {"opening" | "open" | "closing" | "closed"} */

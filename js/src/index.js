@@ -8,6 +8,10 @@ export { Manager, Socket, protocol };
 
 /** @typedef {Partial<import("./types.js").ManagerOptions & import("./types.js").SocketOptions & { forceNew: boolean, multiplex: boolean }>} Options */
 
+/** @typedef {import("./types.js").ManagerOptions} ManagerOptions */
+/** @typedef {import("./types.js").SocketOptions} SocketOptions */
+/** @typedef {import("./types.js").DisconnectDescription} DisconnectDescription */
+
 /** The connections that may be shared, by server and path. @type {Map<string, Manager<any, any>>} */
 const managers = new Map();
 

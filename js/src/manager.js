@@ -111,7 +111,7 @@ export class Manager extends Emitter {
     this.#listen(engine, "data", (data) => this.#onData(data));
     this.#listen(engine, "error", (error) => this._emit("error", error));
     this.#listen(engine, "close", (reason, details) => this.#onClose(reason, details));
-    this.#listen(this.#decoder, "decoded", (packet) => guard(() => this._emit("packet", packet)));
+    this.#listen(this.#decoder, "decoded", (packet) => this._emit("packet", packet));
     this._emit("open");
   }
 
@@ -284,16 +284,5 @@ export class Manager extends Emitter {
   #cleanup() {
     for (const cleanup of this.#cleanups.splice(0)) cleanup();
     this.#decoder?.destroy();
-  }
-}
-
-/** An error of one listener must not stop what comes after it; it is reported as uncaught. @param {() => void} run */
-function guard(run) {
-  try {
-    run();
-  } catch (error) {
-    queueMicrotask(() => {
-      throw error;
-    });
   }
 }

@@ -59,6 +59,9 @@ export class Encoder {
 /**
  * Makes frames into packets and emits each as `decoded`. `add` throws at anything that the protocol does not allow; the
  * decoder must not be used after that.
+ *
+ * Attachments are awaited without a deadline of their own: at most MAX_ATTACHMENTS are held, any text meanwhile ends the
+ * connection, and so does a silence of the server, by the heartbeat.
  */
 export class Decoder extends Emitter {
   /** A packet whose attachments are awaited. @type {Packet | undefined} */
@@ -71,7 +74,7 @@ export class Decoder extends Emitter {
   add(frame) {
     const packet = this.#packet;
     const isText = typeof frame === "string";
-    check(isText === !packet, "text and attachments out of order");
+    check(isText === !packet, "illegal attachments");
     if (!packet) this.#text(frame);
     else if (this.#attachments.push(frame) === this.#missing) this.#complete(packet, this.#attachments);
   }
@@ -83,7 +86,7 @@ export class Decoder extends Emitter {
   /** @param {string} text */
   #text(text) {
     const match = /^([0-6])(?:(\d+)-)?(?:(\/[^,]*)(?:,|$))?(\d+)?/.exec(text);
-    check(match, "unknown packet type");
+    check(match, "invalid payload");
     const [head, digit, count, nsp = "/", digits] = /** @type {RegExpExecArray} */ (match);
     const missing = Number(count ?? 0);
     const isBinaryPacket = +digit >= BINARY_EVENT;

@@ -18,3 +18,17 @@ export function later(ms, run, unref) {
   if (unref) timer.unref?.();
   return () => clearTimeout(timer);
 }
+
+/**
+ * An error of the application must not stop what comes after it here; it is reported as uncaught.
+ * @param {() => void} run
+ */
+export function guard(run) {
+  try {
+    run();
+  } catch (error) {
+    queueMicrotask(() => {
+      throw error;
+    });
+  }
+}

@@ -1,4 +1,5 @@
 // Events that are sent until they are acknowledged: one at a time, in order, a limited number of times.
+import { guard } from "./platform.js";
 
 /**
  * @typedef {{ args: any[], flags: any, tries: number, pending: boolean, ack: ((...args: any[]) => void) | undefined }} Retried
@@ -43,17 +44,25 @@ export class RetryQueue {
     item.pending = true;
     item.tries += 1;
     const attempt = item.tries;
+    const finish = (/** @type {any[]} */ ...outcome) => {
+      this.#items.shift();
+      guard(() => item.ack?.(...outcome));
+      this._drain();
+    };
     const answered = (/** @type {any} */ error, /** @type {any[]} */ ...values) => {
       // An answer to an earlier attempt counts as one; its failure does not.
       if (item !== this.#items[0] || (error && attempt !== item.tries)) return;
       item.pending = false;
-      if (!error || item.tries > this._retries) {
-        this.#items.shift();
-        item.ack?.(error, ...values);
-      }
-      this._drain();
+      if (!error || attempt > this._retries) finish(error, ...values);
+      else this._drain();
     };
     answered.withError = true;
-    this._send([...item.args, answered], item.flags);
+    try {
+      this._send([...item.args, answered], item.flags);
+    } catch (error) {
+      // What cannot be written now never can be, and must not hold up the others.
+      finish(error);
+      throw error;
+    }
   }
 }

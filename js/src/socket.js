@@ -2,6 +2,7 @@
 import { OfflineBuffer } from "./buffer.js";
 import { Emitter, subscribe } from "./emitter.js";
 import { ACK, CONNECT, CONNECT_ERROR, DISCONNECT, EVENT, RESERVED } from "./parser.js";
+import { guard } from "./platform.js";
 import { RetryQueue } from "./retry.js";
 
 /** @typedef {import("./types.js").EventsMap} EventsMap */
@@ -326,7 +327,12 @@ export class Socket extends Emitter {
       this._emit("connect_error", error instanceof Error ? error : new Error(String(error)));
     };
     /** @type {any} */
-    const result = auth(send);
+    let result;
+    try {
+      result = auth(send);
+    } catch (error) {
+      return refuse(error);
+    }
     if (typeof result?.then === "function") {
       result.then((/** @type {any} */ value) => value === undefined || send(value), refuse);
     } else if (result !== null && typeof result === "object") send(result);
@@ -369,7 +375,7 @@ export class Socket extends Emitter {
     this.receiveBuffer = [];
     for (const args of received) this.#dispatch(args);
     for (const { packet, frames } of this.#buffer._take()) this.#sendEvent(packet, frames);
-    if (this.#retry) this.#retry._drain(true);
+    guard(() => this.#retry && this.#retry._drain(true));
     this._emit("connect");
   }
 

@@ -67,13 +67,16 @@
  * @typedef {Error & { data?: any, type?: string, description?: any, context?: any }} ConnectError
  */
 
-/** @typedef {{ description?: any, context?: any }} CloseDetails */
+/**
+ * Why a connection was lost: an error, or what the transport says of it.
+ * @typedef {{ description?: any, context?: any } | Error} DisconnectDescription
+ */
 
 /**
  * @typedef {{
  *   connect: () => void,
  *   connect_error: (error: ConnectError) => void,
- *   disconnect: (reason: DisconnectReason, details?: CloseDetails | Error) => void,
+ *   disconnect: (reason: DisconnectReason, details?: DisconnectDescription) => void,
  * }} SocketEvents
  */
 
@@ -83,7 +86,7 @@
  *   error: (error: ConnectError) => void,
  *   ping: () => void,
  *   packet: (packet: import("./parser.js").Packet) => void,
- *   close: (reason: string, details?: CloseDetails | Error) => void,
+ *   close: (reason: string, details?: DisconnectDescription) => void,
  *   reconnect: (attempt: number) => void,
  *   reconnect_attempt: (attempt: number) => void,
  *   reconnect_error: (error: ConnectError) => void,

@@ -14,8 +14,9 @@ export function fakeWebSocket() {
     sent = [];
     closed = false;
 
-    constructor(url) {
+    constructor(url, protocols, options) {
       this.url = new URL(url);
+      this.headers = options?.headers;
       FakeWebSocket.opened.push(this);
     }
 
@@ -58,22 +59,38 @@ export function fakeWebSocket() {
   };
 }
 
-/** A fetch whose requests wait in `requests` until the test answers them. */
+/** A fetch whose requests are taken and answered by the test. */
 export function fakeFetch() {
   const requests = [];
-  const fetch = (url, { method, body, signal, headers }) =>
+  const all = [];
+  let arrived = () => {};
+  const fetch = (url, { method, body, signal, headers, credentials }) =>
     new Promise((resolve, reject) => {
       signal.addEventListener("abort", () => reject(signal.reason));
-      const answer = (text, status = 200) => resolve(new Response(text, { status }));
-      requests.push({ url: new URL(url), method, body, headers, answer, reject, signal });
+      const answer = (text, status = 200, cookies = []) =>
+        resolve(new Response(text, { status, headers: cookies.map((cookie) => ["set-cookie", cookie]) }));
+      const request = { url: new URL(url), method, body, headers, credentials, answer, reject, signal };
+      requests.push(request);
+      all.push(request);
+      arrived();
     });
-  /** The next request of `method`, taken out. */
-  const take = (method) => {
-    const at = requests.findIndex((request) => request.method === method);
-    return at < 0 ? undefined : requests.splice(at, 1)[0];
+  /** The next request of `method`, once there is one. */
+  const take = async (method) => {
+    for (;;) {
+      const at = requests.findIndex((request) => request.method === method);
+      if (at >= 0) return requests.splice(at, 1)[0];
+      await new Promise((resolve) => (arrived = resolve));
+    }
   };
-  return { fetch, requests, take };
+  /** Lets all fail that have no answer yet. */
+  const fail = () => {
+    for (const { reject } of all) reject(new Error("the network is gone"));
+  };
+  return { fetch, requests, take, fail };
 }
+
+/** Lets all work that needs no timer and no network run. */
+export const turn = () => new Promise((resolve) => setImmediate(resolve));
 
 export const HANDSHAKE =
   '0{"sid":"session","upgrades":["websocket"],"pingInterval":25000,"pingTimeout":20000,"maxPayload":100}';

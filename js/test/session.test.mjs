@@ -6,13 +6,14 @@ import { fakeWebSocket, settle } from "./fakes.mjs";
 
 /** The sockets of the present test, which end with it. */
 const opened = new Set();
-afterEach(() => {
+afterEach(async () => {
   for (const socket of opened) {
+    const { engine } = socket.io;
     socket.io.reconnection(false);
     socket.disconnect();
-    socket.io._close();
-    socket.io.engine.transport?.off();
-    socket.io.engine.transport?.close();
+    // What waits is sent first; then no timer is left.
+    await settle();
+    strictEqual(engine.readyState, "closed");
   }
   opened.clear();
 });
@@ -107,13 +108,18 @@ for (const [how, auth] of Object.entries({
   });
 }
 
-test("credentials that cannot be had are a refusal", async () => {
-  const { socket, WebSocket, events } = open({ auth: () => Promise.reject(new Error("no token")) });
-  WebSocket.last.accept();
-  await settle();
-  equal(events, [["connect_error", "no token"]]);
-  strictEqual(socket.active, false);
-});
+const noToken = () => {
+  throw new Error("no token");
+};
+for (const [how, auth] of Object.entries({ rejected: async () => noToken(), thrown: noToken })) {
+  test(`credentials that cannot be had are a refusal, ${how}`, async () => {
+    const { socket, WebSocket, events } = open({ auth });
+    WebSocket.last.accept();
+    await settle();
+    equal(events, [["connect_error", "no token"]]);
+    strictEqual(socket.active, false);
+  });
+}
 
 test("credentials that come twice or too late are not sent", (t) => {
   clock(t);
@@ -435,24 +441,64 @@ test("a handshake that is none is an error", () => {
   }
 });
 
+/** Runs `work` and returns the messages of the errors that it leaves uncaught. */
+async function uncaught(work) {
+  const messages = [];
+  const listeners = process.listeners("uncaughtException");
+  process.removeAllListeners("uncaughtException");
+  process.on("uncaughtException", ({ message }) => messages.push(message));
+  await work();
+  await new Promise((resolve) => setImmediate(resolve));
+  process.removeAllListeners("uncaughtException");
+  for (const listener of listeners) process.on("uncaughtException", listener);
+  return messages;
+}
+
 test("a listener that throws stops nothing", async () => {
   const { socket, WebSocket } = connected();
   const heard = [];
-  const uncaught = new Promise((resolve) => {
-    const listeners = process.listeners("uncaughtException");
-    process.removeAllListeners("uncaughtException");
-    process.once("uncaughtException", (error) => {
-      for (const listener of listeners) process.on("uncaughtException", listener);
-      resolve(error.message);
-    });
-  });
   socket.on("e", (n) => {
     heard.push(n);
     if (n === 1) throw new Error("of the listener");
   });
-  WebSocket.last.receive('42["e",1]');
-  WebSocket.last.receive('42["e",2]');
-  equal([heard, await uncaught, socket.connected], [[1, 2], "of the listener", true]);
+  socket.on("e", (n) => heard.push(`second ${n}`));
+  const errors = await uncaught(() => {
+    WebSocket.last.receive('42["e",1]');
+    WebSocket.last.receive('42["e",2]');
+  });
+  equal([heard, errors, socket.connected], [[1, "second 1", 2, "second 2"], ["of the listener"], true]);
+});
+
+test("a listener that throws stops no events that came early, no waiting ones, and no connect", async () => {
+  const all = open({ retries: 1 });
+  const { socket, WebSocket, events } = all;
+  socket.on("e", (n) => {
+    events.push(["e", n]);
+    throw new Error(`in ${n}`);
+  });
+  socket.onAnyOutgoing((event) => {
+    throw new Error(`out ${event}`);
+  });
+  socket.volatile.emit("lost");
+  socket.emit("kept", true);
+  WebSocket.last.accept();
+  for (const n of [1, 2]) WebSocket.last.receive(`42["e",${n}]`);
+  WebSocket.last.take();
+  const errors = await uncaught(() => WebSocket.last.receive('40{"sid":"public"}'));
+  equal(errors, ["in 1", "in 2", "out kept"]);
+  equal(events, [["e", 1], ["e", 2], ["connect", undefined]]);
+  equal(WebSocket.last.take(), ['420["kept",true]']);
+});
+
+test("a disconnect listener that throws does not stop the reconnection", async (t) => {
+  t.mock.timers.enable({ apis: ["setTimeout", "Date"] });
+  const { socket, WebSocket } = connected();
+  socket.on("disconnect", () => {
+    throw new Error("of the listener");
+  });
+  const errors = await uncaught(() => WebSocket.last.drop());
+  t.mock.timers.tick(1000);
+  equal([errors, WebSocket.opened.length], [["of the listener"], 2]);
 });
 
 test("recovery: asks for what was missed and knows the same session", (t) => {
@@ -518,6 +564,23 @@ test("retries: what was under way is sent again after a reconnection, once", asy
   WebSocket.last.receive('431["done"]');
   await settle();
   equal([WebSocket.last.take(), ends], [['422["b"]'], [[null, "done"]]]);
+});
+
+test("retries: what cannot be written ends with an error and holds up nobody", async () => {
+  const circular = {};
+  circular.self = circular;
+  const all = open({ retries: 3 });
+  const { socket, WebSocket, events } = all;
+  const ends = [];
+  socket.emit("a", circular, (error) => ends.push(error.constructor));
+  socket.emit("b");
+  WebSocket.last.accept();
+  WebSocket.last.take();
+  const errors = await uncaught(() => WebSocket.last.receive('40{"sid":"public"}'));
+  equal([ends, errors.length, events], [[TypeError], 1, [["connect", undefined]]]);
+  equal(WebSocket.last.take(), ['421["b"]']);
+  WebSocket.last.receive("431[]");
+  throws(() => socket.emit("c", circular), TypeError);
 });
 
 test("without any possible transport the attempt fails", async () => {

@@ -52,12 +52,16 @@ export class Emitter<Listen extends EventsMap = import("./types.js").EventsMap, 
     /** @param {PropertyKey} event */
     hasListeners(event: PropertyKey): boolean;
     /**
-     * Calls the listeners of `event` in the order in which they came.
+     * Calls the listeners of `event` in the order in which they came; an error of one does not stop the others or the caller.
      * @internal
      * @param {PropertyKey} event
      * @param {any[]} args
      */
     _emit(event: PropertyKey, ...args: any[]): void;
+    addEventListener: <E extends import("./types.js").EventNames<Reserved> | import("./types.js").EventNames<Listen>>(event: E, listener: import("./types.js").Listener<Listen, Reserved, E>) => this;
+    removeListener: <E extends import("./types.js").EventNames<Reserved> | import("./types.js").EventNames<Listen>>(event?: E, listener?: import("./types.js").Listener<Listen, Reserved, E>) => this;
+    removeEventListener: <E extends import("./types.js").EventNames<Reserved> | import("./types.js").EventNames<Listen>>(event?: E, listener?: import("./types.js").Listener<Listen, Reserved, E>) => this;
+    removeAllListeners: <E extends import("./types.js").EventNames<Reserved> | import("./types.js").EventNames<Listen>>(event?: E, listener?: import("./types.js").Listener<Listen, Reserved, E>) => this;
     #private;
 }
 export type EventsMap = import("./types.js").EventsMap;

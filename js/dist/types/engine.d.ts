@@ -1,9 +1,9 @@
 /**
  * Events: `open`, `handshake`, `packet`, `packetCreate`, `data`, `message`, `ping`, `pong`, `drain`,
  * `upgrading`, `upgrade`, `upgradeError`, `error`, `close`.
- * @extends {Emitter<import("./types.js").EngineEvents>}
+ * @extends {Emitter<import("./types.js").EngineEvents, {}>}
  */
-export class Engine extends Emitter<import("./types.js").EngineEvents, any> {
+export class Engine extends Emitter<import("./types.js").EngineEvents, {}> {
     /**
      * Opens at once; whatever happens is reported later than the constructor's end.
      * @param {import("./url.js").Address} address

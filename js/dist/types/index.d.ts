@@ -10,6 +10,9 @@ export type Options = Partial<import("./types.js").ManagerOptions & import("./ty
     forceNew: boolean;
     multiplex: boolean;
 }>;
+export type ManagerOptions = import("./types.js").ManagerOptions;
+export type SocketOptions = import("./types.js").SocketOptions;
+export type DisconnectDescription = import("./types.js").DisconnectDescription;
 export type Io = {
     <L extends import("./types.js").EventsMap = import("./types.js").DefaultEventsMap, E extends import("./types.js").EventsMap = L>(uri?: string | Options, opts?: Options): Socket<L, E>;
     io: Io;

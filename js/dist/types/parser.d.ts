@@ -24,6 +24,9 @@ export class Encoder {
 /**
  * Makes frames into packets and emits each as `decoded`. `add` throws at anything that the protocol does not allow; the
  * decoder must not be used after that.
+ *
+ * Attachments are awaited without a deadline of their own: at most MAX_ATTACHMENTS are held, any text meanwhile ends the
+ * connection, and so does a silence of the server, by the heartbeat.
  */
 export class Decoder extends Emitter<import("./types.js").EventsMap, any> {
     constructor();

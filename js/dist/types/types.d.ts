@@ -38,21 +38,24 @@ export type ConnectError = Error & {
     description?: any;
     context?: any;
 };
-export type CloseDetails = {
+/**
+ * Why a connection was lost: an error, or what the transport says of it.
+ */
+export type DisconnectDescription = {
     description?: any;
     context?: any;
-};
+} | Error;
 export type SocketEvents = {
     connect: () => void;
     connect_error: (error: ConnectError) => void;
-    disconnect: (reason: DisconnectReason, details?: CloseDetails | Error) => void;
+    disconnect: (reason: DisconnectReason, details?: DisconnectDescription) => void;
 };
 export type ManagerEvents = {
     open: () => void;
     error: (error: ConnectError) => void;
     ping: () => void;
     packet: (packet: import("./parser.js").Packet) => void;
-    close: (reason: string, details?: CloseDetails | Error) => void;
+    close: (reason: string, details?: DisconnectDescription) => void;
     reconnect: (attempt: number) => void;
     reconnect_attempt: (attempt: number) => void;
     reconnect_error: (error: ConnectError) => void;
