@@ -186,8 +186,12 @@ def tls_context(flags):
 
 
 async def close_sessions(engine):
-    """Closes every session at the Engine.IO layer; a client that does not fetch its last packet is not waited for."""
-    closing = [asyncio.ensure_future(engine.disconnect(sid)) for sid in list(engine.sockets)]
+    """Closes the sessions on polling; a client that does not fetch its last packet is not waited for.
+
+    Those on WebSocket end with their connections: after a close packet some clients would not come back.
+    """
+    polling = [sid for sid, session in engine.sockets.items() if not session.upgraded]
+    closing = [asyncio.ensure_future(engine.disconnect(sid)) for sid in polling]
     if closing:
         _, late = await asyncio.wait(closing, timeout=CLOSE_S)
         for task in late:
