@@ -21,36 +21,43 @@ const { values: options } = parseArgs({
     examples: { type: "string" },
     program: { type: "string" },
     reference: { type: "boolean", default: false },
+    "python-server": { type: "boolean", default: false },
     only: { type: "string", multiple: true, default: [] },
     list: { type: "boolean", default: false },
     jobs: { type: "string", default: "3" },
   },
 });
-if (!options.server && !options.reference && !options.list) {
+const pythonServer = options["python-server"];
+if (!options.server && !options.reference && !pythonServer && !options.list) {
   console.error(
-    "usage: node run.mjs (--server '<command>' [--examples directory] [--program trunkline] | --reference) " +
+    "usage: node run.mjs (--server '<command>' [--examples directory] [--program trunkline] | --reference | --python-server) " +
       "[--only text].. [--list] [--jobs n]",
   );
   process.exit(2);
 }
 const reference = [process.execPath, here("reference/server.mjs")];
-const command = options.server ? options.server.split(/\s+/) : reference;
+const python = [here(".cache/venv/bin/python"), here("python/server.py")];
+const command = options.server ? options.server.split(/\s+/) : pythonServer ? python : reference;
 const wanted = (name) => options.only.every((text) => name.includes(text));
 
+// What is there for the server's sake is left out for python-socketio's: it is here to prove clients, and has no shards.
 const plan = groups()
+  .filter(({ shards }) => !pythonServer || shards === 1)
   .map((group) => ({ group, cases: casesOf(group).filter((name) => wanted(`${group.name}/${name}`)) }))
   .filter(({ cases }) => cases.length > 0);
-const browser = browserCases().filter(wanted);
-const examples = exampleCases().filter(wanted);
+const browser = pythonServer ? [] : browserCases().filter(wanted);
+const examples = pythonServer ? [] : exampleCases().filter(wanted);
 // The chat is an app of the program `trunkline`: the reference server has none.
-const chat = options.reference ? [] : chatCases().filter(wanted);
+const chat = options.reference || pythonServer ? [] : chatCases().filter(wanted);
 if (options.list) {
   for (const { group, cases } of plan) for (const name of cases) console.log(`${group.name}/${name}`);
   for (const name of [...browser, ...chat, ...examples]) console.log(name);
   process.exit(0);
 }
 
-const lists = options.reference ? ["skips.toml", "reference/differences.toml"] : ["skips.toml"];
+const lists = ["skips.toml"];
+if (options.reference) lists.push("reference/differences.toml");
+if (pythonServer) lists.push("python/differences.toml");
 const skips = readSkips(...lists.map(here));
 const report = new Report(skips);
 const scratch = mkdtempSync(join(tmpdir(), "trunkline-interop-"));
