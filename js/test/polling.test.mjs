@@ -63,10 +63,17 @@ test("polling: handshake, then packets both ways", async () => {
   strictEqual((await take("POST")).body, ["4b", "bAQI="].join(SEPARATOR));
 });
 
-test("polling: a ping is answered", async () => {
-  const { take, get } = await opened({ upgrade: false });
+test("polling: a ping is answered, before the next request for packets", async () => {
+  const { requests, get } = await opened({ upgrade: false });
   get.answer("2");
-  strictEqual((await take("POST")).body, "3");
+  await turn();
+  equal(
+    requests.map(({ method, body }) => [method, body]),
+    [
+      ["POST", "3"],
+      ["GET", undefined],
+    ],
+  );
 });
 
 test("polling: the answer of a failed request is part of the error", async () => {

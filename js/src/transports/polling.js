@@ -8,6 +8,8 @@ export class Polling extends Transport {
   writable = false;
   #abort = new AbortController();
   #polling = false;
+  /** @type {Promise<string> | undefined} */
+  #payload;
   /** @type {(() => void) | undefined} */
   #onIdle;
 
@@ -18,7 +20,7 @@ export class Polling extends Transport {
   /** @param {import("../packets.js").EnginePacket[]} packets */
   async send(packets) {
     this.writable = false;
-    const sent = await this.#request("POST", encodePayload(packets));
+    const sent = await this.#request("POST", (this.#payload = encodePayload(packets)));
     if (sent === undefined) return;
     this.writable = true;
     this._emit("drain");
@@ -54,6 +56,8 @@ export class Polling extends Transport {
 
   async #poll() {
     this.#polling = true;
+    // An answer to what has come goes out before the next request, as with the official client.
+    await Promise.allSettled([this.#payload]);
     const body = await this.#request("GET");
     if (body === undefined || this.readyState === "closed") return;
     let packets;

@@ -102,7 +102,8 @@ pub fn fuzz_eio_session(data: &[u8]) {
 pub fn fuzz_eio_client(data: &[u8]) {
     if let Ok(open) = std::str::from_utf8(data).map_err(drop).and_then(|text| Open::parse(text).map_err(drop))
     {
-        assert!(!open.sid.is_empty() && !open.ping_interval.is_zero() && !open.ping_timeout.is_zero());
+        // An interval of zero is announced by servers that round it to seconds.
+        assert!(!open.sid.is_empty() && !open.ping_timeout.is_zero());
     }
     let mut bytes = data.iter().copied();
     let setup = bytes.next().unwrap_or(0);
