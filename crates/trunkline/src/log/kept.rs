@@ -71,6 +71,11 @@ impl Kept {
         self.records.front().map_or(self.latest + 1, |record| record.sequence)
     }
 
+    /// When the latest event was appended, in milliseconds since 1970; 0 if none is kept.
+    pub(crate) fn time(&self) -> u64 {
+        self.records.back().map_or(0, |record| record.time)
+    }
+
     pub(crate) fn get(&self, sequence: u64) -> Option<&Record> {
         let index = sequence.checked_sub(self.records.front()?.sequence)?;
         self.records.get(usize::try_from(index).ok()?)
