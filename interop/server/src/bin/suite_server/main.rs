@@ -4,7 +4,10 @@
 //! expect every other protocol version to be refused; the suite for Engine.IO 3 needs `--eio3`.
 //! `interop/protocol-suites.sh` starts it, runs the suites and ends it.
 
+mod relay;
+
 use std::io::Write;
+use std::net::{Ipv4Addr, TcpListener};
 use std::time::Duration;
 
 use tower_layer::Layer;
@@ -20,6 +23,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 // Between the answer to CONNECT and the event that follows, which trunkline would send together: the cases
 // wait for one message and then, with another listener, for the next, which is lost when both come in one read.
 const AFTER_CONNECT: Duration = Duration::from_millis(20);
+// Likewise between the 101 and the OPEN packet.
+const AFTER_UPGRADE: Duration = Duration::from_millis(20);
 
 fn main() {
     let (mut port, mut eio3) = (3000, false);
@@ -42,10 +47,13 @@ fn main() {
 fn run(port: u16, eio3: bool) -> std::io::Result<()> {
     let (io, engine) = (io(eio3), engine(eio3));
     let app = io.layer().layer(engine.service());
-    let listener = std::net::TcpListener::bind(("127.0.0.1", port))?;
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port))?;
+    let behind = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
     println!("listening {}", listener.local_addr()?.port());
     std::io::stdout().flush()?;
-    trunkline::serve(listener, app).threads(1).run()
+    let server = behind.local_addr()?;
+    std::thread::spawn(move || trunkline::serve(behind, app).threads(1).run());
+    relay::run(listener, server, AFTER_UPGRADE)
 }
 
 /// At /engine.io: whatever comes goes back.
