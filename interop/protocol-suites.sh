@@ -10,9 +10,10 @@
 # A server of its own is started for each, with --eio3 for a suite that speaks Engine.IO 3, since the other
 # suites expect that version to be refused. The suites know only port 3000, which must be free.
 #
-# The v3 and v5 suites wait for one message and then, with another listener, for the next, so they lose what comes in the
-# same read (mended in the v4 suite). suite-server therefore pauses where a server for clients would not: behind the 101,
-# since ws >= 8.17 hands out an OPEN packet of the same read before a case that awaited `open` goes on; behind CONNECT.
+# suite-server is slower than a server for clients, because of cases of the v3 and v5 suites. Some wait for one message and then,
+# with another listener, for the next, and lose what comes in the same read: the OPEN packet behind the 101 (ws >= 8.17 hands
+# it out before a case that awaited `open` goes on), the event behind CONNECT. Others ask for a session by polling exactly at
+# its deadline.
 #
 # RUNS=3 runs every suite three times. SERVER=PATH takes a suite-server that is already built; otherwise a
 # release build is made. The exit status is the number of runs that failed.

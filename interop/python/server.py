@@ -15,6 +15,8 @@ import socketio
 from aiohttp import web
 from engineio.payload import Payload
 
+from mended_engine import mend_engine
+
 ORDINARY = re.compile(r"/|/other|/dyn-\d+", re.ASCII)
 REFUSAL = {"code": 42, "why": ["no", {"deep": True}]}
 # The names that python-socketio has for reasons for which the contract has another.
@@ -23,6 +25,7 @@ CLOSE_S = 1
 
 # The library's setting for clients that put many packets into one request; its default is 16.
 Payload.max_decode_packets = 20_000
+mend_engine()
 
 
 class Application:

@@ -23,8 +23,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 // Between the answer to CONNECT and the event that follows, which trunkline would send together: the cases
 // wait for one message and then, with another listener, for the next, which is lost when both come in one read.
 const AFTER_CONNECT: Duration = Duration::from_millis(20);
-// Likewise between the 101 and the OPEN packet.
-const AFTER_UPGRADE: Duration = Duration::from_millis(20);
+// How late the answers to requests come, and the OPEN packet after a 101.
+const LATENCY: Duration = Duration::from_millis(20);
 
 fn main() {
     let (mut port, mut eio3) = (3000, false);
@@ -39,9 +39,13 @@ fn main() {
         }
     }
     if let Err(error) = run(port, eio3) {
-        eprintln!("suite-server: {error}");
-        std::process::exit(1);
+        fail(&error);
     }
+}
+
+fn fail(error: &std::io::Error) -> ! {
+    eprintln!("suite-server: {error}");
+    std::process::exit(1);
 }
 
 fn run(port: u16, eio3: bool) -> std::io::Result<()> {
@@ -52,8 +56,10 @@ fn run(port: u16, eio3: bool) -> std::io::Result<()> {
     println!("listening {}", listener.local_addr()?.port());
     std::io::stdout().flush()?;
     let server = behind.local_addr()?;
-    std::thread::spawn(move || trunkline::serve(behind, app).threads(1).run());
-    relay::run(listener, server, AFTER_UPGRADE)
+    std::thread::spawn(move || {
+        trunkline::serve(behind, app).threads(1).run().unwrap_or_else(|error| fail(&error))
+    });
+    relay::run(listener, server, LATENCY)
 }
 
 /// At /engine.io: whatever comes goes back.

@@ -1,7 +1,8 @@
-//! A TCP relay before the server, which lets a client read the answer to its WebSocket handshake before what follows it.
+//! A TCP relay before the server that is as slow as a network, since the suites have cases that fail over loopback.
 //!
 //! The server sends its OPEN packet right behind the 101. `ws` hands out a message of the same read before the promises that its
-//! `open` resolved, so a case that awaits `open` and only then listens never sees it.
+//! `open` resolved, so a case that awaits `open` and only then listens never sees it. Other cases ask for a session by polling
+//! exactly interval plus timeout after they had its OPEN packet, when the server is about to close it.
 
 use std::io;
 use std::net::SocketAddr;
@@ -12,7 +13,7 @@ use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 
 /// Relays what connects to `listener` to `server`, for ever.
-pub(crate) fn run(listener: std::net::TcpListener, server: SocketAddr, pause: Duration) -> io::Result<()> {
+pub(crate) fn run(listener: std::net::TcpListener, server: SocketAddr, latency: Duration) -> io::Result<()> {
     listener.set_nonblocking(true)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
@@ -20,12 +21,12 @@ pub(crate) fn run(listener: std::net::TcpListener, server: SocketAddr, pause: Du
         loop {
             let (client, _) = listener.accept().await?;
             // How a connection ends is the business of its two sides.
-            tokio::spawn(async move { drop(relay(client, server, pause).await) });
+            tokio::spawn(async move { drop(relay(client, server, latency).await) });
         }
     })
 }
 
-async fn relay(client: TcpStream, server: SocketAddr, pause: Duration) -> io::Result<()> {
+async fn relay(client: TcpStream, server: SocketAddr, latency: Duration) -> io::Result<()> {
     let server = TcpStream::connect(server).await?;
     client.set_nodelay(true)?;
     server.set_nodelay(true)?;
@@ -36,31 +37,35 @@ async fn relay(client: TcpStream, server: SocketAddr, pause: Duration) -> io::Re
             tokio::io::copy(&mut requests, &mut to_server).await?;
             to_server.shutdown().await
         },
-        copy_answers(answers, to_client, pause),
+        copy_answers(answers, to_client, latency),
     );
     up.and(down)
 }
 
-/// Copies, with a pause behind the head of a 101. Nobody here sends a request before the answer to the last one, so an answer
-/// begins with a read.
-async fn copy_answers(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, pause: Duration) -> io::Result<()> {
+/// Copies each answer late, and what follows a 101 later once more; then at once. Nobody here sends a request before the answer
+/// to the last one, so an answer begins with a read.
+async fn copy_answers(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, latency: Duration) -> io::Result<()> {
     let mut buffer = vec![0; 64 * 1024];
     loop {
         let n = from.read(&mut buffer).await?;
-        let mut rest = &buffer[..n];
-        if rest.is_empty() {
-            return to.shutdown().await;
-        }
-        if rest.starts_with(SWITCHING)
-            && let Some(end) = rest.windows(END.len()).position(|bytes| bytes == END)
+        let answer = &buffer[..n];
+        tokio::time::sleep(latency).await;
+        if answer.starts_with(SWITCHING)
+            && let Some(end) = answer.windows(END.len()).position(|bytes| bytes == END)
         {
-            let (head, behind) = rest.split_at(end + END.len());
+            let (head, behind) = answer.split_at(end + END.len());
             to.write_all(head).await?;
-            tokio::time::sleep(pause).await;
-            rest = behind;
+            tokio::time::sleep(latency).await;
+            to.write_all(behind).await?;
+            break;
         }
-        to.write_all(rest).await?;
+        to.write_all(answer).await?;
+        if answer.is_empty() {
+            break;
+        }
     }
+    tokio::io::copy(&mut from, &mut to).await?;
+    to.shutdown().await
 }
 
 const SWITCHING: &[u8] = b"HTTP/1.1 101 ";
