@@ -88,6 +88,7 @@ fn test() -> Result<(), Failure> {
     steps.step("build interop-client", || build(&workspace, "interop-client"))?;
     steps.step("build examples", || build_examples(&workspace))?;
     steps.step("interop and browser", || run_interop(&workspace, &[]))?;
+    steps.step("our clients, python-socketio", || run_clients(&workspace))?;
     steps.finish();
     Ok(())
 }
@@ -156,12 +157,19 @@ fn run_js(workspace: &Workspace) -> Result<(), Failure> {
 }
 
 fn run_interop(workspace: &Workspace, args: &[String]) -> Result<(), Failure> {
+    let mut node = interop_runner(workspace);
+    run(node.arg("--server").arg(workspace.release_binary("interop-server")).args(args))
+}
+
+/// Our clients against a server that is neither ours nor the reference.
+fn run_clients(workspace: &Workspace) -> Result<(), Failure> {
+    run(interop_runner(workspace).args(["--python-server", "--only", "trunkline"]))
+}
+
+fn interop_runner(workspace: &Workspace) -> std::process::Command {
     let mut node = std::process::Command::new("node");
     node.current_dir(workspace.root.join("interop"))
         .arg("run.mjs")
-        .arg("--server")
-        .arg(workspace.release_binary("interop-server"))
-        .args(args)
         .env("INTEROP_CLIENT", workspace.release_binary("interop-client"));
-    run(&mut node)
+    node
 }
