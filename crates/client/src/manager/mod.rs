@@ -185,6 +185,11 @@ impl<W> Manager<W> {
         Nsp(self.namespaces.len() - 1)
     }
 
+    /// An id for an event that wants an answer.
+    pub(crate) fn next_ack_id(&mut self, nsp: Nsp) -> u64 {
+        self.namespaces.get_mut(nsp.0).map_or(0, Namespace::next_ack_id)
+    }
+
     /// Opens the connection without entering a namespace.
     pub(crate) fn open(&mut self) {
         if !self.reconnecting {
@@ -517,7 +522,7 @@ impl<W> Manager<W> {
         namespace.forget_early();
         early.into_iter().for_each(|early| self.deliver(nsp, early));
         self.send_kept(nsp, now);
-        self.try_queue(nsp, true, now);
+        self.try_queue(nsp, now);
         self.change(Some(nsp), Lifecycle::Connect { recovered });
     }
 
