@@ -78,12 +78,14 @@ async fn the_upgrade_happens_while_the_connection_is_in_use() {
     let (_io, server) = echo();
     let client =
         builder(&server).transports([TransportKind::Polling, TransportKind::WebSocket]).build().unwrap();
+    let mut changes = client.lifecycle();
     let socket = connected(&client).await;
     for number in 0..300 {
         let echoed: u32 = within("an answer", socket.emit_with_ack("echo", number)).await.unwrap();
         assert_eq!(echoed, number);
     }
     assert_eq!(client.transport(), Some(TransportKind::WebSocket));
+    assert_eq!(next(&mut changes).await, Lifecycle::Upgraded(TransportKind::WebSocket));
 }
 
 #[tokio::test]
@@ -209,6 +211,9 @@ async fn reconnection_tells_its_attempts() {
     let client = scripted(&server).build().unwrap();
     let mut changes = client.lifecycle();
     let socket = client.of("/");
+    let planned = next(&mut changes).await;
+    let Lifecycle::ReconnectIn { attempt: 1, delay } = planned else { panic!("{planned:?}") };
+    assert!(delay <= Duration::from_millis(10), "{delay:?}");
     assert_eq!(next(&mut changes).await, Lifecycle::ReconnectAttempt(1));
     assert_eq!(next(&mut changes).await, Lifecycle::Reconnect(1));
     within("the return", socket.connected()).await.unwrap();

@@ -140,8 +140,9 @@ proptest! {
             check_round_trip(parser, &event, &nsp, id, Some(&name), &args);
             let id = id.unwrap_or(0);
             let with_id = |id| encode_event(parser, headroom, &nsp, Some(id), &name, &Many(&args)).unwrap();
-            let changed = with_ack_id(parser, &nsp, with_id(id).packet(), other);
-            prop_assert_eq!(&changed[..], with_id(other).packet());
+            let (old, new) = (with_id(id), with_id(other));
+            let changed = with_ack_id(parser, &nsp, old.packet(), other);
+            prop_assert_eq!(&changed[..], new.packet());
             let ack = encode_ack(parser, headroom, &nsp, id, &Many(&args)).unwrap();
             check_round_trip(parser, &ack, &nsp, Some(id), None, &args);
             if let [only, ..] = &args[..] {

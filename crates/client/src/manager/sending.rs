@@ -96,7 +96,7 @@ impl<W> Manager<W> {
 
     /// After a long sleep the connection is not to be trusted, before anybody else has noticed (`_hasPingExpired`).
     fn doubt(&mut self, now: Moment) {
-        if let Link::Open { expires, is_doubtful, .. } = &mut self.link {
+        if let Link::Open { expires, is_doubtful, is_read: true, .. } = &mut self.link {
             *is_doubtful |= now.monotonic >= expires.monotonic || now.wall >= expires.wall;
         }
     }
@@ -140,7 +140,9 @@ impl<W> Manager<W> {
         }
         let parser = self.settings.parser;
         let Some(namespace) = self.namespaces.get_mut(nsp.0) else { return };
-        let Some(first) = namespace.queue.waiting.front().filter(|first| first.pending.is_none()) else { return };
+        let Some(first) = namespace.queue.waiting.front().filter(|first| first.pending.is_none()) else {
+            return;
+        };
         let (mut id, mut message, timeout) = (first.asked.id, first.message.clone(), first.asked.timeout);
         if first.tries > 0 {
             id = namespace.next_ack_id();

@@ -111,6 +111,11 @@ fn lost(reason: DisconnectReason) -> Did {
     Did::Change(Lifecycle::Disconnect { reason, description: None })
 }
 
+/// `delay` in seconds.
+fn again(attempt: u32, delay: u32) -> Did {
+    Did::Change(Lifecycle::ReconnectIn { attempt, delay: delay * SECOND })
+}
+
 fn connected() -> Did {
     Did::Change(Lifecycle::Connect { recovered: false })
 }
@@ -158,17 +163,19 @@ fn attempts_double_their_delay_are_counted_and_start_anew() {
     let mut rig = Rig::new(plain().attempts(4), Sending::default());
     rig.connect();
     rig.lose();
-    assert_eq!(rig.did(), [lost(DisconnectReason::TransportClose)]);
+    assert_eq!(rig.did(), [lost(DisconnectReason::TransportClose), again(1, 1)]);
     for (attempt, delay) in [(1, 1), (2, 2), (3, 4), (4, 5)] {
         assert_eq!(rig.next_deadline(), delay * SECOND);
         assert_eq!(rig.did(), [Did::Change(Lifecycle::ReconnectAttempt(attempt)), Did::Open]);
         rig.manager.handle_open_failed(&ConnectError::Timeout, rig.now);
         let mut told = rig.did();
         assert_eq!(told[0], Did::Change(Lifecycle::ConnectError(ConnectError::Timeout)));
-        assert_eq!(told[1], Did::Change(Lifecycle::ReconnectError(ConnectError::Timeout)));
-        let end = told.split_off(2);
-        let expected = if attempt == 4 { vec![Did::Change(Lifecycle::ReconnectFailed)] } else { vec![] };
-        assert_eq!(end, expected);
+        let (failed, end) = (Lifecycle::ReconnectError(ConnectError::Timeout), Lifecycle::ReconnectFailed);
+        let expected = match attempt {
+            4 => [Did::Change(end), Did::Change(failed)],
+            _ => [Did::Change(failed), again(attempt + 1, (2 * delay).min(5))],
+        };
+        assert_eq!(told.split_off(1), expected);
     }
     assert!(!rig.manager.is_trying() && rig.manager.poll_timeout().is_none());
     // Whoever asks anew begins anew.
@@ -241,7 +248,7 @@ fn each_wait_ends_once_by_answer_timeout_or_disconnect() {
     rig.lose();
     assert_eq!(
         rig.did(),
-        [lost(DisconnectReason::TransportClose), Did::Answer(3, Err(NoAnswer::Disconnected))]
+        [lost(DisconnectReason::TransportClose), Did::Answer(3, Err(NoAnswer::Disconnected)), again(1, 1)]
     );
 }
 
@@ -284,6 +291,24 @@ fn after_a_sleep_events_are_kept_instead_of_written_to_a_dead_connection() {
 }
 
 #[test]
+fn silence_is_no_reason_for_doubt_while_nothing_is_read() {
+    let mut rig = Rig::new(plain(), Sending::default());
+    rig.connect();
+    rig.manager.handle_reading(false, rig.moment());
+    rig.now += 100 * SECOND;
+    rig.emit("sent", None, None).unwrap();
+    assert_eq!(rig.did(), [sent(r#"2["sent"]"#)]);
+    rig.manager.handle_reading(true, rig.moment());
+    rig.now += 44 * SECOND;
+    rig.emit("sent", None, None).unwrap();
+    assert_eq!(rig.did(), [sent(r#"2["sent"]"#)]);
+    rig.manager.handle_reading(true, rig.moment());
+    rig.now += SECOND;
+    rig.emit("kept", None, None).unwrap();
+    assert_eq!(rig.did(), []);
+}
+
+#[test]
 fn retries_go_one_at_a_time_and_end_after_their_number() {
     let sending = Sending { retries: Some(1), ..Sending::default() };
     let mut rig = Rig::new(plain(), sending);
@@ -300,7 +325,7 @@ fn retries_go_one_at_a_time_and_end_after_their_number() {
     // tries > retries: dropped, and the next one begins.
     assert_eq!(rig.did(), [Did::Answer(1, Err(NoAnswer::Timeout)), sent(r#"21["b"]"#)]);
     rig.lose();
-    assert_eq!(rig.did(), [lost(DisconnectReason::TransportClose)]);
+    assert_eq!(rig.did(), [lost(DisconnectReason::TransportClose), again(1, 1)]);
     rig.next_deadline();
     rig.did();
     rig.open();
