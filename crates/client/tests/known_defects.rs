@@ -556,6 +556,7 @@ async fn cookies_come_back_with_the_next_connection() {
             let (stream, _) = listener.accept().unwrap();
             stream.set_read_timeout(Some(DEADLINE)).unwrap();
             let mut cookie = None;
+            #[expect(clippy::result_large_err, reason = "tungstenite's own type")]
             let look = |request: &Request, mut response: Response| {
                 cookie = request.headers().get("cookie").map(|cookie| cookie.to_str().unwrap().to_owned());
                 response.headers_mut().insert("set-cookie", "node=7; HttpOnly".parse().unwrap());
