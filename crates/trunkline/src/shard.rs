@@ -171,7 +171,8 @@ impl State {
     /// Puts `packet` into a receiver's outbox.
     #[inline]
     pub(crate) fn push(&mut self, slot: Slot, packet: &Arc<Packet>, class: Class) -> Push {
-        enqueue(&mut self.outboxes, &mut self.dirty, self.limit, slot, packet, class)
+        let held = packet.is_held();
+        enqueue(&mut self.outboxes, &mut self.dirty, self.limit, slot, packet, class, held)
     }
 
     /// Puts packets into a receiver's outbox, in order. False if one did not fit: nothing more is taken then, so that nothing follows
@@ -200,10 +201,11 @@ impl State {
     ) -> Delivery {
         let Self { outboxes, dirty, limit, rooms, .. } = self;
         let mut delivery = Delivery::default();
+        let held = packet.is_held();
         rooms.select(namespace, target, |slot, socket| {
             delivery.receivers += 1;
             seen(socket);
-            match enqueue(outboxes, dirty, *limit, slot, packet, class) {
+            match enqueue(outboxes, dirty, *limit, slot, packet, class, held) {
                 Push::Taken | Push::Closed => {}
                 Push::Dropped => delivery.dropped += 1,
                 Push::Full => {
@@ -337,6 +339,7 @@ pub(crate) struct Delivery {
     pub(crate) full: Vec<Arc<Session>>,
 }
 
+/// `held`: whether the packet waits for its log; asked once for all receivers.
 #[inline]
 fn enqueue(
     outboxes: &mut Slab<Outbox>,
@@ -345,6 +348,7 @@ fn enqueue(
     slot: Slot,
     packet: &Arc<Packet>,
     class: Class,
+    held: bool,
 ) -> Push {
     let Some(outbox) = outboxes.get_mut(slot.index as usize).filter(|o| o.generation == slot.generation)
     else {
@@ -365,7 +369,7 @@ fn enqueue(
     }
     outbox.queue.push(Arc::clone(packet));
     outbox.bytes += cost;
-    outbox.held |= packet.is_held();
+    outbox.held |= held;
     if outbox.mode == Mode::Idle {
         if outbox.sink.is_ready() {
             outbox.mode = Mode::Dirty;
