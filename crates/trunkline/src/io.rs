@@ -25,6 +25,7 @@ use crate::namespace::{Hold, Namespace, NamespaceCore, Namespaces};
 use crate::recovery::{NamespaceLog, Recovery};
 use crate::service::{EngineLayer, EngineService, NotFound};
 use crate::session::Session;
+use crate::slow::SlowReaders;
 use crate::socket::{Socket, SocketId};
 
 /// A Socket.IO server; a cheap handle.
@@ -400,6 +401,11 @@ impl Io {
     /// All sockets of `/`; see [`Namespace::volatile`].
     pub fn volatile(&self) -> Broadcast {
         self.root().volatile()
+    }
+
+    /// All sockets of `/`; see [`Broadcast::policy`].
+    pub fn policy(&self, policy: SlowReaders) -> Broadcast {
+        self.root().policy(policy)
     }
 
     /// All sockets of `/`; see [`Namespace::local`].

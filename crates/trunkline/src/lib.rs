@@ -23,6 +23,7 @@
 //! | answer events | [`Namespace::on`], [`Handler`], the extractors |
 //! | have clients recovered after a broken connection | [`Recovery`] |
 //! | send to one, to many | [`Socket::emit`], [`Broadcast`] |
+//! | say what slow readers may miss | [`SlowReaders`] |
 //! | serve beside HTTP routes | [`Io::layer`], [`serve`] |
 //! | use the layer below alone | [`engine::Engine`] |
 //! | test handlers without a port | [`testing::Client`] |
@@ -59,6 +60,7 @@ mod session;
 mod session_task;
 mod shard;
 mod sid;
+mod slow;
 mod socket;
 mod transport;
 mod wire;
@@ -86,5 +88,6 @@ pub use serve::serve_tls;
 pub use serve::{Serve, serve};
 pub use service::{EngineLayer, EngineService, NotFound, ResponseBody, ResponseFuture};
 pub use sid::{ID_LEN, Id, InvalidId};
+pub use slow::SlowReaders;
 pub use socket::{Socket, SocketEmitter, SocketId};
 pub use trunkline_proto::sio::{Binary, DisconnectReason, Many as Args, Value};

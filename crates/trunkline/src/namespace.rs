@@ -20,6 +20,7 @@ use crate::handler::{
 use crate::io::Shared;
 use crate::recovery::{NamespaceLog, Recovery};
 use crate::rooms::{RoomEvent, Target};
+use crate::slow::{RoomPolicies, SlowReaders};
 use crate::socket::{Socket, SocketId};
 
 /// A namespace; a cheap handle. Handlers are registered once, for all its sockets.
@@ -63,6 +64,7 @@ pub(crate) struct Table {
     outgoing: Vec<OutgoingHook>,
     rooms: Vec<RoomHook>,
     recovery: Option<Recovery>,
+    policies: RoomPolicies,
 }
 
 type OutgoingHook = Arc<dyn Fn(&Outgoing<'_>) + Send + Sync>;
@@ -189,6 +191,13 @@ impl NamespaceCore {
 
     pub(crate) fn wants_outgoing(&self) -> bool {
         !self.table.table.read().outgoing.is_empty()
+    }
+
+    /// Whether there are hooks for outgoing events, and the policy of the target's rooms.
+    pub(crate) fn on_the_way_out(&self, target: &Target) -> (bool, Option<SlowReaders>) {
+        let table = self.table.table.read();
+        let policy = if table.policies.is_empty() { None } else { table.policies.of(target) };
+        (!table.outgoing.is_empty(), policy)
     }
 
     pub(crate) fn notify_outgoing<'a>(&self, outgoing: impl FnOnce() -> Outgoing<'a>) {
@@ -350,6 +359,17 @@ impl Namespace {
         self
     }
 
+    /// Sets what slow readers may miss of events to rooms whose name has this form, such as `prices` or `chart-{symbol}`; a parameter
+    /// takes at least one character and no slash. The first pattern registered that fits counts, and of an event to several rooms the
+    /// first room that has a policy. [`Broadcast::policy`] goes before it. See [`SlowReaders`]; the default is to disconnect them.
+    ///
+    /// # Panics
+    /// If the pattern is malformed.
+    pub fn room_policy(self, pattern: &str, policy: SlowReaders) -> Self {
+        self.0.table.change(|table| table.policies.add(pattern, policy));
+        self
+    }
+
     /// Called for every event, before its own handlers; gives no answer. [`EventName`](crate::EventName) tells which.
     pub fn on_any<H, A>(self, handler: H) -> Self
     where
@@ -423,6 +443,11 @@ impl Namespace {
     /// All sockets whose line is not blocked.
     pub fn volatile(&self) -> Broadcast {
         self.all().volatile()
+    }
+
+    /// All sockets; what slow readers may miss. See [`Broadcast::policy`].
+    pub fn policy(&self, policy: SlowReaders) -> Broadcast {
+        self.all().policy(policy)
     }
 
     /// All sockets; whether transports may compress.

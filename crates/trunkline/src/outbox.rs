@@ -69,6 +69,12 @@ pub(crate) struct Outbox {
     pub(crate) wire: Wire,
     /// The close packet is queued: nothing more is taken.
     pub(crate) finishing: bool,
+    /// In mode `Blocked`: the session's task has taken the queue and writes.
+    pub(crate) taken: bool,
+    /// From how many bytes on outdated packets are looked for again; see [`crate::slow`].
+    pub(crate) compact_at: u32,
+    /// With how many bytes no droppable packet was found; 0 if there was one.
+    pub(crate) futile: u32,
 }
 
 impl Outbox {
@@ -85,6 +91,9 @@ impl Outbox {
             mode: Mode::Idle,
             wire,
             finishing: false,
+            taken: false,
+            compact_at: 0,
+            futile: 0,
         }
     }
 

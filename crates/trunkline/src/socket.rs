@@ -347,21 +347,32 @@ impl Socket {
                 self.0.session.command(Command::Close(CloseReason::SlowReader));
                 Err(EmitError::Full)
             }
-            Push::Full => Err(EmitError::Full),
+            Push::Full | Push::Shed => Err(EmitError::Full),
             Push::Closed => Err(EmitError::Closed),
         }
     }
 
-    /// Ready when nothing waits to be sent to this client, or when it is gone.
-    pub fn drained(&self) -> impl Future<Output = ()> + Send + 'static {
-        let session = Arc::clone(&self.0.session);
+    /// Ready when nothing waits to be sent to this client: after [`EmitError::Full`] there is room again. What the kernel or a proxy
+    /// holds does not count.
+    ///
+    /// # Errors
+    /// [`EmitError::Closed`] if the socket is not connected, or disconnects meanwhile.
+    pub fn drained(&self) -> impl Future<Output = Result<(), EmitError>> + Send + 'static {
+        let core = Arc::clone(&self.0);
         std::future::poll_fn(move |cx| {
-            session.shard.with(|state| match state.get(session.slot) {
-                Some(outbox) if outbox.bytes > 0 || outbox.mode == Mode::Flushing => {
-                    outbox.on_drained(cx.waker());
-                    Poll::Pending
+            core.session.shard.with(|state| {
+                // Under the shard's lock, as the disconnect is.
+                if core.state.load(Ordering::Acquire) == DISCONNECTED {
+                    return Poll::Ready(Err(EmitError::Closed));
                 }
-                _ => Poll::Ready(()),
+                match state.get(core.session.slot) {
+                    Some(outbox) if outbox.bytes > 0 || outbox.mode == Mode::Flushing => {
+                        outbox.on_drained(cx.waker());
+                        Poll::Pending
+                    }
+                    Some(_) => Poll::Ready(Ok(())),
+                    None => Poll::Ready(Err(EmitError::Closed)),
+                }
             })
         })
     }
@@ -599,6 +610,10 @@ impl Socket {
             self.0.session.shard.with(|state| {
                 let before = self.0.state.swap(DISCONNECTED, Ordering::AcqRel);
                 let member = self.0.member.swap(NO_MEMBER, Ordering::AcqRel);
+                if let Some(outbox) = state.get(self.0.session.slot) {
+                    // Those who wait for this socket are to know; others look and wait on.
+                    outbox.wake_drained();
+                }
                 (before == CONNECTED).then(|| state.rooms.remove(member, &mut events))
             })
         };

@@ -13,6 +13,8 @@ use smallvec::SmallVec;
 use trunkline_proto::sio::Encoded;
 use trunkline_proto::ws::{self, OpCode};
 
+use crate::slow::Lane;
+
 /// Bytes kept free in front of a packet's text: a server's longest WebSocket header and the Engine.IO type.
 pub(crate) const HEADROOM: usize = ws::MAX_SERVER_HEADER + 1;
 
@@ -59,6 +61,8 @@ pub(crate) struct Packet {
     forms: OnceLock<Box<Forms>>,
     budget: Option<Arc<Budget>>,
     cost: usize,
+    /// What its queues may do with it; `None`: nothing.
+    lane: OnceLock<Box<Lane>>,
 }
 
 type Forms = [OnceLock<Box<[u8]>>; FORMS];
@@ -149,6 +153,7 @@ impl Packet {
             forms: OnceLock::new(),
             budget: budget.cloned(),
             cost,
+            lane: OnceLock::new(),
         }
     }
 
@@ -156,6 +161,15 @@ impl Packet {
     #[inline]
     pub(crate) fn cost(&self) -> usize {
         self.cost
+    }
+
+    /// Before it is queued.
+    pub(crate) fn set_lane(&self, lane: Lane) {
+        drop(self.lane.set(Box::new(lane)));
+    }
+
+    pub(crate) fn lane(&self) -> Option<&Lane> {
+        self.lane.get().map(|lane| &**lane)
     }
 
     /// Whether transports may compress it.
@@ -218,6 +232,10 @@ impl Packet {
     /// Whether any part of it is binary.
     pub(crate) fn has_binary(&self) -> bool {
         self.shape == Shape::Binary || !self.attachments.is_empty()
+    }
+
+    pub(crate) fn has_attachments(&self) -> bool {
+        !self.attachments.is_empty()
     }
 
     fn form(&self, form: Form) -> &[u8] {

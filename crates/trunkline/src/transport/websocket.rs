@@ -178,6 +178,7 @@ fn take(session: &Session) -> Option<(Queue, usize, Wire)> {
             outbox.wake_drained();
             return None;
         }
+        outbox.taken = true;
         Some((std::mem::take(&mut outbox.queue), outbox.written, outbox.wire))
     })
 }
@@ -187,6 +188,7 @@ fn put_back(session: &Session, mut queue: Queue, written: usize) {
         let Some(outbox) = state.get(session.slot) else { return };
         queue.extend(outbox.queue.drain(..));
         outbox.queue = queue;
+        outbox.taken = false;
         outbox.written = written;
         outbox.bytes = outbox.queue.iter().map(|p| p.cost()).sum();
         if !outbox.queue.is_empty() {
