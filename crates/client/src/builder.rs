@@ -178,7 +178,7 @@ impl Builder {
 
     /// Sends every event until it is acknowledged: one at a time, in order, again after the ack timeout and after a
     /// reconnection, at most `retries` times beyond the first; then it is dropped. The server may receive an event more
-    /// than once. Default: events are sent once, without waiting.
+    /// than once; one of trunkline that says that it handles each event once does so. Default: events are sent once, without waiting.
     pub fn retries(mut self, retries: u32) -> Self {
         self.sending.retries = Some(retries);
         self

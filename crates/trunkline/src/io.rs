@@ -136,9 +136,14 @@ impl Shared {
     /// Runs a hook of the application; a panic ends nothing but that call.
     pub(crate) fn guard(&self, what: &str, call: impl FnOnce()) {
         if std::panic::catch_unwind(std::panic::AssertUnwindSafe(call)).is_err() {
-            self.parts.metrics.handler_panics.add(1);
-            tracing::error!(what, "a hook panicked");
+            self.guard_failed(what);
         }
+    }
+
+    /// A function of the application has panicked.
+    pub(crate) fn guard_failed(&self, what: &str) {
+        self.parts.metrics.handler_panics.add(1);
+        tracing::error!(what, "a hook panicked");
     }
 
     /// Tells metrics, log and error hook of a handler's failure.

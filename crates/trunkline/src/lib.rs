@@ -21,6 +21,7 @@
 //! | describe a server | [`Io::builder`] |
 //! | admit or refuse clients | [`Namespace::check`], [`Admission`] |
 //! | answer events | [`Namespace::on`], [`Handler`], the extractors |
+//! | handle what clients repeat once | [`Namespace::once_by`] |
 //! | have clients recovered after a broken connection | [`Recovery`] |
 //! | send to one, to many | [`Socket::emit`], [`Broadcast`] |
 //! | say what slow readers may miss | [`SlowReaders`] |
@@ -48,6 +49,7 @@ mod io;
 mod log;
 mod metrics;
 mod namespace;
+mod once;
 mod outbox;
 mod rate;
 mod recovery;
@@ -81,6 +83,7 @@ pub use handshake::{ConnectionInfo, Handshake};
 pub use io::{HandlerFailure, Io, IoBuilder, States};
 pub use metrics::Snapshot;
 pub use namespace::{Namespace, Outgoing, Receivers};
+pub use once::{ExactlyOnce, IntoKey};
 pub use recovery::Recovery;
 pub use rooms::RoomEvent;
 #[cfg(feature = "tls")]

@@ -5,10 +5,10 @@ use std::borrow::Borrow;
 use std::collections::HashMap;
 use std::fmt;
 use std::future::Future;
-use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
-use std::sync::{Arc, Weak};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
+use std::sync::{Arc, OnceLock, Weak};
 use std::task::Poll;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use serde::de::DeserializeOwned;
@@ -25,6 +25,7 @@ use crate::handshake::Handshake;
 use crate::io::{Io, IoCore};
 use crate::log::PLACEHOLDER;
 use crate::namespace::{Namespace, NamespaceCore, Outgoing};
+use crate::once::{ExactlyOnce, Keys};
 use crate::outbox::Mode;
 use crate::recovery::NamespaceLog;
 use crate::rooms::{RoomEvent, Target};
@@ -116,6 +117,10 @@ pub(crate) struct SocketCore {
     /// In a namespace with recovery.
     recoverable: Option<Box<Recoverable>>,
     pub(crate) acks: PendingAcks,
+    /// The client repeats events with the same ack id.
+    pub(crate) keeps_ids: AtomicBool,
+    /// What was answered to events with a key.
+    keys: OnceLock<Arc<Keys>>,
     extras: Mutex<Option<Box<Extras>>>,
 }
 
@@ -170,6 +175,8 @@ impl Socket {
             auth: auth.map(Box::new),
             recoverable: recoverable.map(Box::new),
             acks: PendingAcks::default(),
+            keeps_ids: AtomicBool::new(false),
+            keys: OnceLock::new(),
             extras: Mutex::new(extras),
         }))
     }
@@ -198,6 +205,16 @@ impl Socket {
     /// send it as the query of the namespace: an object of strings.
     pub fn auth<T: DeserializeOwned>(&self) -> Option<T> {
         self.0.auth.as_ref()?.as_args().next()?.deserialize().ok()
+    }
+
+    /// What was answered to events with a key, in this session: before a connection that was lost, too.
+    pub(crate) fn keys(&self, settings: &ExactlyOnce) -> Arc<Keys> {
+        let new = || Keys::new(settings, &self.0.session.engine.budget);
+        let keys = self.0.keys.get_or_init(|| match &self.0.recoverable {
+            Some(recoverable) => self.0.namespace.kept_keys.of(recoverable.pid, new),
+            None => new(),
+        });
+        Arc::clone(keys)
     }
 
     pub(crate) fn raw_auth(&self) -> Option<&OwnedArgs> {
@@ -622,6 +639,9 @@ impl Socket {
             Some((log, recoverable)) => log.leave(&self.0, &recoverable.pid, reason, self.data(), run),
         };
         self.0.acks.close();
+        if let (Some(recoverable), Some(_)) = (&self.0.recoverable, self.0.keys.get()) {
+            self.0.namespace.kept_keys.left(recoverable.pid, Instant::now());
+        }
         let Some(rooms) = rooms else { return false };
         if self.0.namespace.wants_disconnecting() {
             let own: Arc<str> = Arc::from(self.id().as_str());

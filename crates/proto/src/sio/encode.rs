@@ -38,6 +38,35 @@ impl Encoded {
             place.copy_from_slice(offset.as_bytes());
         }
     }
+
+    /// The same acknowledgement for another event: one that [`encode_ack`] has made for `nsp` and the id `old`.
+    #[must_use]
+    pub fn renumbered(&self, headroom: usize, nsp: &str, old: u64, new: u64) -> Self {
+        let packet = self.packet();
+        let (mut head, fixed) = if self.binary {
+            let fixed = msgpack_head(0, ACK, nsp, Some(old), 0, true).len() - SPARE;
+            (msgpack_head(headroom, ACK, nsp, Some(new), 0, true), fixed)
+        } else {
+            let mut digits = [0; MAX_DIGITS];
+            let attachments = match self.attachments.len() {
+                0 => 0,
+                n => decimal(n as u64, &mut digits).len() + 1,
+            };
+            let name = if nsp == "/" { 0 } else { nsp.len() + 1 };
+            let before = 1 + attachments + name;
+            let mut head = vec![0; headroom + SPARE];
+            head.extend_from_slice(packet.get(..before).unwrap_or_default());
+            head.extend_from_slice(decimal(new, &mut digits));
+            (head, before + decimal(old, &mut [0; MAX_DIGITS]).len())
+        };
+        head.extend_from_slice(packet.get(fixed..).unwrap_or_default());
+        Self {
+            head,
+            head_offset: headroom + SPARE,
+            attachments: self.attachments.clone(),
+            binary: self.binary,
+        }
+    }
 }
 
 /// An event (types 2 and 5), with an `id` if an acknowledgement is wanted.
@@ -148,13 +177,39 @@ pub fn encode_connect(
     sid: Option<&str>,
     pid: Option<&str>,
 ) -> Encoded {
+    connect(parser, headroom, nsp, sid, pid, None)
+}
+
+/// As [`encode_connect`], with `"once": true`: the server knows a repeated event by its ack id, if the client says that it keeps the id
+/// ([`KEEPS_IDS`](super::KEEPS_IDS)). An extension of ours; other clients overlook it.
+pub fn encode_connect_once(
+    parser: Parser,
+    headroom: usize,
+    nsp: &str,
+    sid: &str,
+    pid: Option<&str>,
+) -> Encoded {
+    connect(parser, headroom, nsp, Some(sid), pid, Some(true))
+}
+
+fn connect(
+    parser: Parser,
+    headroom: usize,
+    nsp: &str,
+    sid: Option<&str>,
+    pid: Option<&str>,
+    once: Option<bool>,
+) -> Encoded {
     #[derive(Serialize)]
     struct Payload<'a> {
         sid: &'a str,
         #[serde(skip_serializing_if = "Option::is_none")]
         pid: Option<&'a str>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        once: Option<bool>,
     }
-    infallible(plain_packet(parser, headroom, CONNECT, nsp, sid.map(|sid| Payload { sid, pid }).as_ref()))
+    let payload = sid.map(|sid| Payload { sid, pid, once });
+    infallible(plain_packet(parser, headroom, CONNECT, nsp, payload.as_ref()))
 }
 
 /// CONNECT_ERROR of protocol 5 (type 4): `{"message", "data"?}`.
