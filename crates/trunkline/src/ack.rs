@@ -279,10 +279,13 @@ impl AckTarget {
         self.id
     }
 
-    /// Sends the answer that was given to the same event before, under the id `old`.
-    pub(crate) fn repeat(&self, answer: &Encoded, old: u64) {
+    /// Sends the answer that was given to the same event before.
+    pub(crate) fn repeat(&self, answer: &Encoded) {
         let Some(id) = self.id.filter(|_| !self.answered.swap(true, Ordering::AcqRel)) else { return };
-        let encoded = answer.renumbered(HEADROOM, &self.socket.namespace_core().name, old, id);
+        let namespace = self.socket.namespace_core();
+        let mut head = vec![0; HEADROOM];
+        head.extend(sio::with_ack_id(namespace.io.config.parser, &namespace.name, answer.packet(), id));
+        let encoded = Encoded { head, head_offset: HEADROOM, ..answer.clone() };
         let packet = Packet::encoded(encoded, true, &self.socket.session().engine.budget);
         // The client may be gone again.
         drop(self.socket.send(&packet, Class::Control));
@@ -304,7 +307,7 @@ impl AckTarget {
             }
         };
         if let Some(ticket) = &self.ticket {
-            ticket.settle(&encoded, id);
+            ticket.settle(&encoded);
         }
         if self.id.is_none() {
             return Ok(());

@@ -216,7 +216,7 @@ enum Outcome {
     /// It is being handled; who waits for the answer besides.
     Running(Vec<Arc<AckTarget>>),
     /// `None`: the answer was too long to be kept.
-    Answered(Option<Arc<Answer>>),
+    Answered(Option<Arc<Encoded>>),
 }
 
 impl Default for Outcome {
@@ -225,16 +225,9 @@ impl Default for Outcome {
     }
 }
 
-/// An acknowledgement, encoded for the id under which it was given first.
-struct Answer {
-    encoded: Encoded,
-    id: u64,
-}
-
-impl Answer {
-    fn size(&self) -> usize {
-        self.encoded.head.len() + self.encoded.attachments.iter().map(bytes::Bytes::len).sum::<usize>()
-    }
+/// Bytes that an acknowledgement holds.
+fn size(answer: &Encoded) -> usize {
+    answer.head.len() + answer.attachments.iter().map(bytes::Bytes::len).sum::<usize>()
 }
 
 impl Keys {
@@ -289,7 +282,7 @@ impl Table {
     fn remove(&mut self, key: &Key, budget: &Budget) -> Option<Arc<Slot>> {
         let slot = self.by_key.remove(key)?;
         let answer = match &*slot.0.lock() {
-            Outcome::Answered(Some(answer)) => answer.size(),
+            Outcome::Answered(Some(answer)) => size(answer),
             _ => 0,
         };
         self.order.retain(|known| known != key);
@@ -318,9 +311,9 @@ impl Table {
 }
 
 /// Gives a repeat the answer of before.
-fn repeat(ack: &AckTarget, answer: Option<&Answer>) {
+fn repeat(ack: &AckTarget, answer: Option<&Encoded>) {
     match answer {
-        Some(answer) => ack.repeat(&answer.encoded, answer.id),
+        Some(answer) => ack.repeat(answer),
         None => ack.fail("handled already; the answer was too long to be kept", None),
     }
 }
@@ -334,12 +327,11 @@ pub(crate) struct Ticket {
 
 impl Ticket {
     /// The event is answered.
-    pub(crate) fn settle(&self, encoded: &Encoded, id: u64) {
-        let answer = Answer { encoded: encoded.clone(), id };
-        let size = answer.size();
+    pub(crate) fn settle(&self, answer: &Encoded) {
+        let size = size(answer);
         let Keys { table, settings, budget } = &*self.keys;
         let fits = self.key.cost() + size <= settings.max_bytes;
-        let answer = Arc::new(answer);
+        let answer = Arc::new(answer.clone());
         let (waiting, out) = {
             let mut table = table.lock();
             let kept = fits.then(|| Arc::clone(&answer));

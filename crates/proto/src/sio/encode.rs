@@ -38,35 +38,6 @@ impl Encoded {
             place.copy_from_slice(offset.as_bytes());
         }
     }
-
-    /// The same acknowledgement for another event: one that [`encode_ack`] has made for `nsp` and the id `old`.
-    #[must_use]
-    pub fn renumbered(&self, headroom: usize, nsp: &str, old: u64, new: u64) -> Self {
-        let packet = self.packet();
-        let (mut head, fixed) = if self.binary {
-            let fixed = msgpack_head(0, ACK, nsp, Some(old), 0, true).len() - SPARE;
-            (msgpack_head(headroom, ACK, nsp, Some(new), 0, true), fixed)
-        } else {
-            let mut digits = [0; MAX_DIGITS];
-            let attachments = match self.attachments.len() {
-                0 => 0,
-                n => decimal(n as u64, &mut digits).len() + 1,
-            };
-            let name = if nsp == "/" { 0 } else { nsp.len() + 1 };
-            let before = 1 + attachments + name;
-            let mut head = vec![0; headroom + SPARE];
-            head.extend_from_slice(packet.get(..before).unwrap_or_default());
-            head.extend_from_slice(decimal(new, &mut digits));
-            (head, before + decimal(old, &mut [0; MAX_DIGITS]).len())
-        };
-        head.extend_from_slice(packet.get(fixed..).unwrap_or_default());
-        Self {
-            head,
-            head_offset: headroom + SPARE,
-            attachments: self.attachments.clone(),
-            binary: self.binary,
-        }
-    }
 }
 
 /// An event (types 2 and 5), with an `id` if an acknowledgement is wanted.
@@ -119,6 +90,47 @@ pub fn encode_event_with_offset<T: Serialize + ?Sized>(
         }
     }
     Ok(encoded)
+}
+
+/// The same packet with another ack id. `packet` is an event with an id or an acknowledgement, as [`encode_event`] or [`encode_ack`]
+/// made it for this `parser` and `nsp`; its attachments stay as they are. What is no such packet comes back unchanged.
+pub fn with_ack_id(parser: Parser, nsp: &str, packet: &[u8], id: u64) -> Vec<u8> {
+    let place = match parser {
+        Parser::Json => json_id(nsp, packet),
+        Parser::Msgpack => msgpack_id(nsp, packet),
+    };
+    let parts = place.and_then(|(start, end)| Some((packet.get(..start)?, packet.get(end..)?)));
+    let Some((before, after)) = parts else { return packet.to_vec() };
+    let mut changed = Vec::with_capacity(packet.len() + MAX_DIGITS);
+    changed.extend_from_slice(before);
+    match parser {
+        Parser::Json => changed.extend_from_slice(decimal(id, &mut [0; MAX_DIGITS])),
+        Parser::Msgpack => push_unsigned(&mut changed, id),
+    }
+    changed.extend_from_slice(after);
+    changed
+}
+
+/// Where the digits of the id are: behind the type, the number of attachments and the namespace.
+fn json_id(nsp: &str, packet: &[u8]) -> Option<(usize, usize)> {
+    let is_binary = packet.first().is_some_and(|kind| *kind >= b'0' + EVENT + BINARY);
+    let attachments = if is_binary { packet.iter().position(|byte| *byte == b'-')? } else { 0 };
+    let start = attachments + 1 + if nsp == "/" { 0 } else { nsp.len() + 1 };
+    let digits = packet.get(start..)?.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    Some((start, start + digits))
+}
+
+/// Where the number of the id is: behind the namespace and the key.
+fn msgpack_id(nsp: &str, packet: &[u8]) -> Option<(usize, usize)> {
+    let start = msgpack_head(0, EVENT, nsp, None, 0, false).len() - SPARE + "_id".len();
+    let len = match packet.get(start)? {
+        0xcc => 2,
+        0xcd => 3,
+        0xce => 5,
+        0xcf => 9,
+        _ => 1,
+    };
+    Some((start, start + len))
 }
 
 fn is_plain(byte: u8) -> bool {

@@ -25,7 +25,7 @@ pub use args::{Args, OwnedArgs, RawArg};
 pub use binary::Binary;
 pub use encode::{
     Encoded, encode_ack, encode_client_connect, encode_connect, encode_connect_error, encode_connect_once,
-    encode_disconnect, encode_error_v4, encode_event, encode_event_with_offset,
+    encode_disconnect, encode_error_v4, encode_event, encode_event_with_offset, with_ack_id,
 };
 pub use error::{DecodeError, EncodeError};
 pub use packet::{Kind, Packet};
