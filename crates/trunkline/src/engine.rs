@@ -298,7 +298,15 @@ impl EngineCore {
 
     pub(crate) fn snapshot(&self) -> Snapshot {
         let mut snapshot = Snapshot::of(&self.metrics);
-        self.shards.iter().for_each(|shard| snapshot.add(&shard.counters));
+        for shard in &*self.shards {
+            snapshot.add(&shard.counters);
+            shard.with(|state| {
+                for (_, outbox) in &state.outboxes {
+                    snapshot.queued += outbox.bytes as u64;
+                    snapshot.blocked_sessions += u64::from(outbox.since.is_some());
+                }
+            });
+        }
         snapshot.sessions = self.session_count() as u64;
         snapshot.memory = self.budget.used() as u64;
         let sessions = self.shards.iter().flat_map(|shard| shard.sessions());
@@ -518,7 +526,7 @@ impl EngineSession {
     fn push(&self, packet: &Arc<Packet>) -> Result<(), EmitError> {
         match self.0.push(packet, Class::Event) {
             Push::Taken | Push::Dropped => Ok(()),
-            Push::Full => Err(EmitError::Full),
+            Push::Full | Push::Shed => Err(EmitError::Full),
             Push::Closed => Err(EmitError::Closed),
         }
     }
