@@ -313,8 +313,8 @@ impl Io {
         }
     }
 
-    pub(crate) fn from_session(session: &Arc<Session>, core: &Arc<IoCore>) -> Self {
-        Self { core: Arc::clone(core), engine: Arc::clone(&session.engine) }
+    pub(crate) fn of_engine(engine: &Arc<EngineCore>, core: &Arc<IoCore>) -> Self {
+        Self { core: Arc::clone(core), engine: Arc::clone(engine) }
     }
 
     /// Wraps an application's service, such as an axum router: one port for its routes and for sockets.

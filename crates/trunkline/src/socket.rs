@@ -186,7 +186,7 @@ impl Socket {
 
     /// The server it belongs to.
     pub fn io(&self) -> Io {
-        Io::from_session(&self.0.session, &self.0.io)
+        Io::of_engine(&self.0.session.engine, &self.0.io)
     }
 
     /// The request that opened the connection.
