@@ -1,231 +1,38 @@
-//! Recovery: a client whose connection broke gets its rooms, its data and the events it has missed.
-//!
-//! It works with unmodified clients of Socket.IO 4.6 and later (reference/socketio.md 2.3): CONNECT gives them a private id, and each
-//! event without an acknowledgement ends with its offset; they send both when they come back.
-//!
-//! **The lock of a log is taken before that of a shard.** Under it an event gets its number, is kept, and is put into the
-//! outboxes; a socket enters, joins, leaves and goes. So each socket sees the numbers in order, and which rooms it was in at each number
-//! is known exactly: nothing is delivered twice, and nothing that was not meant for it.
+//! The log of a namespace and the sessions of its clients, under one lock.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use parking_lot::{Mutex, MutexGuard};
-use serde::Deserialize;
-use trunkline_proto::sio::{DisconnectReason, Encoded, OwnedArgs, is_reserved};
+use tokio::sync::Notify;
+use trunkline_proto::sio::{DisconnectReason, Encoded};
 
-use crate::log::{Bounds, EPOCHS, MemoryLog, Position, Record};
+use super::Recovery;
+use super::claim::{Claim, Outcome};
+use super::session::{STILL, Stored};
+use crate::log::{self, EPOCHS, EventLog, MemoryLog, Now, Outdated, Page, Position, Start};
 use crate::rooms::{RoomEvent, Target};
 use crate::sid::Id;
 use crate::socket::{Socket, SocketCore, SocketId};
 use crate::wire::{Budget, Packet};
-
-/// How a namespace recovers clients; for [`Namespace::recovery`](crate::Namespace::recovery) and
-/// [`IoBuilder::recovery`](crate::IoBuilder::recovery).
-///
-/// Events with an acknowledgement and volatile ones are not kept. What is kept counts in
-/// [`IoBuilder::max_memory`](crate::IoBuilder::max_memory).
-///
-/// ```
-/// use std::time::Duration;
-/// use trunkline::{Io, Recovery, Socket};
-///
-/// let io = Io::new();
-/// io.of("/feed").recovery(Recovery::memory().max_disconnection(Duration::from_secs(60))).on_connect(async |socket: Socket| {
-///     if !socket.is_recovered() {
-///         socket.join("news");
-///     }
-/// });
-/// ```
-#[derive(Debug, Clone)]
-pub struct Recovery {
-    max_disconnection: Duration,
-    max_sessions: usize,
-    bounds: Bounds,
-    run_checks: bool,
-    gap_event: Option<Arc<str>>,
-}
-
-impl Recovery {
-    /// Events and sessions are kept in the memory of this process.
-    pub fn memory() -> Self {
-        Self {
-            max_disconnection: Duration::from_secs(120),
-            max_sessions: 10_000,
-            bounds: Bounds { bytes: 16 << 20, events: 100_000, age: Duration::from_secs(120) },
-            run_checks: true,
-            gap_event: None,
-        }
-    }
-
-    /// How long after its disconnect a client can be recovered; default 2 min, the reference's. Events are kept as long.
-    #[must_use]
-    pub fn max_disconnection(mut self, time: Duration) -> Self {
-        // A year, like other times of the library: sums with it must not overflow.
-        self.max_disconnection = time.min(Duration::from_secs(31_536_000));
-        self
-    }
-
-    /// How many disconnected clients are remembered; default 10,000. The first to go are forgotten first.
-    #[must_use]
-    pub fn max_sessions(mut self, sessions: usize) -> Self {
-        self.max_sessions = sessions;
-        self
-    }
-
-    /// Bytes of events that the namespace keeps, about; default 16 MiB. The oldest go first.
-    #[must_use]
-    pub fn max_bytes(mut self, bytes: usize) -> Self {
-        self.bounds.bytes = bytes;
-        self
-    }
-
-    /// How many events the namespace keeps; default 100,000.
-    #[must_use]
-    pub fn max_events(mut self, events: usize) -> Self {
-        self.bounds.events = events;
-        self
-    }
-
-    /// Whether the namespace's checks run for a client that is recovered; default true. If not, what a check had put into the
-    /// [`Admission`](crate::Admission) is missing; [`Socket::data`] is always restored. (The reference's `skipMiddlewares`, which is
-    /// the other way round by default.)
-    #[must_use]
-    pub fn run_checks(mut self, run: bool) -> Self {
-        self.run_checks = run;
-        self
-    }
-
-    /// The name of an event that tells a client that it could not be recovered; default none. Its argument is
-    /// `{"from", "to", "reason"}`: the offset it came with (or null), the latest one, and `unknown`, `window`, `foreign` or `bytes`.
-    ///
-    /// # Panics
-    /// If the name is reserved.
-    #[must_use]
-    pub fn gap_event(mut self, name: &str) -> Self {
-        assert!(!is_reserved(name), "\"{name}\" is no event that can be sent");
-        self.gap_event = Some(Arc::from(name));
-        self
-    }
-}
-
-impl Recovery {
-    pub(crate) fn runs_checks(&self) -> bool {
-        self.run_checks
-    }
-
-    pub(crate) fn gap_event_name(&self) -> Option<&str> {
-        self.gap_event.as_deref()
-    }
-}
-
-/// What a client that comes back says of itself.
-#[derive(Debug, Default)]
-pub(crate) struct Claim {
-    pub(crate) pid: Option<String>,
-    pub(crate) offset: Option<String>,
-}
-
-impl Claim {
-    /// What is not of the right type was not sent by a client that wants to be recovered.
-    pub(crate) fn of(auth: Option<&OwnedArgs>) -> Self {
-        #[derive(Deserialize)]
-        struct Sent {
-            #[serde(default)]
-            pid: Option<serde_json::Value>,
-            #[serde(default)]
-            offset: Option<serde_json::Value>,
-        }
-        let sent = auth.and_then(|auth| auth.as_args().next()).and_then(|arg| arg.deserialize::<Sent>().ok());
-        // Offsets of other servers are short as well; what is longer is none of anybody.
-        let text = |value: Option<serde_json::Value>| match value {
-            Some(serde_json::Value::String(text)) if text.len() <= MAX_CLAIM => Some(text),
-            Some(serde_json::Value::String(_)) => Some(String::new()),
-            _ => None,
-        };
-        sent.map_or_else(Self::default, |sent| Self { pid: text(sent.pid), offset: text(sent.offset) })
-    }
-}
-
-/// Bytes of a private id or an offset that are looked at.
-const MAX_CLAIM: usize = 64;
-
-/// What became of a client's wish to be recovered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Outcome {
-    Restored,
-    /// No session of this private id, or not any more.
-    Unknown,
-    /// The events after its offset are not all kept any more.
-    Window,
-    /// The offset is none of this log.
-    Foreign,
-    /// What it missed is more than its send buffer takes.
-    Bytes,
-}
-
-impl Outcome {
-    pub(crate) const ALL: [Self; 5] =
-        [Self::Restored, Self::Unknown, Self::Window, Self::Foreign, Self::Bytes];
-
-    pub(crate) fn as_str(self) -> &'static str {
-        match self {
-            Self::Restored => "restored",
-            Self::Unknown => "unknown",
-            Self::Window => "window",
-            Self::Foreign => "foreign",
-            Self::Bytes => "bytes",
-        }
-    }
-}
 
 /// The log of a namespace, and the clients that can be recovered.
 pub(crate) struct NamespaceLog {
     pub(crate) settings: Recovery,
     epoch: u32,
     state: Mutex<State>,
+    /// Told when there are more events to read.
+    news: Arc<Notify>,
 }
 
 struct State {
-    log: MemoryLog,
+    log: Box<dyn EventLog>,
     /// By private id: connected ones, and those that may come back.
     sessions: HashMap<Id, Stored>,
     /// Those that are gone, in the order of their going.
     gone: BTreeSet<(Instant, Id)>,
 }
-
-/// A client as it is to be restored.
-struct Stored {
-    id: SocketId,
-    /// The latest event when it first connected.
-    first: u64,
-    /// Up to here it has answered a heartbeat, so it has what was for it: a quiet client's offset may be much older.
-    confirmed: u64,
-    /// The latest event when the heartbeat was sent that it has not answered yet.
-    pinged: Option<u64>,
-    /// Before this, its rooms are not known any more.
-    floor: u64,
-    /// The offset of an earlier session that it came with: official clients send it until an event has come.
-    stale: Option<String>,
-    rooms: Vec<Membership>,
-    data: serde_json::Map<String, serde_json::Value>,
-    /// The socket while it is connected.
-    socket: Weak<SocketCore>,
-    gone: Option<Instant>,
-}
-
-/// A time in a room: the events from `from` on, before `to`, reached it.
-struct Membership {
-    room: Arc<str>,
-    from: u64,
-    to: u64,
-}
-
-/// Of a room it is still in.
-const STILL: u64 = u64::MAX;
-/// How many rooms that a client has left are remembered. One that comes back with an offset before that of a forgotten one is new.
-const MAX_LEFT: usize = 64;
 
 impl State {
     /// The socket that is connected as this client.
@@ -236,55 +43,14 @@ impl State {
     }
 }
 
-impl Stored {
-    fn is_held_by(&self, socket: &Arc<SocketCore>) -> bool {
-        std::ptr::eq(self.socket.as_ptr(), Arc::as_ptr(socket))
-    }
-
-    fn is_in(&self, room: &str) -> bool {
-        self.rooms.iter().any(|m| m.to == STILL && *m.room == *room)
-    }
-
-    fn is_for(&self, record: &Record) -> bool {
-        let Target { rooms, except, sender } = &record.target;
-        let number = record.sequence;
-        let is_in = |room: &Arc<str>| {
-            **room == *self.id.as_str()
-                || self.rooms.iter().any(|m| m.room == *room && m.from <= number && number < m.to)
-        };
-        (rooms.is_empty() || rooms.iter().any(is_in))
-            && !except.iter().any(is_in)
-            && sender.as_ref() != Some(&self.id)
-    }
-
-    fn note(&mut self, event: &RoomEvent, latest: u64, oldest: u64) {
-        match event {
-            RoomEvent::Join { room, .. } => {
-                self.rooms.push(Membership { room: Arc::clone(room), from: latest + 1, to: STILL });
-            }
-            RoomEvent::Leave { room, .. } => {
-                if let Some(membership) = self.rooms.iter_mut().find(|m| m.to == STILL && m.room == *room) {
-                    membership.to = latest + 1;
-                }
-                self.rooms.retain(|m| m.to == STILL || (m.to > oldest && m.from < m.to));
-                if self.rooms.iter().filter(|m| m.to != STILL).count() > MAX_LEFT
-                    && let Some(oldest) = self.rooms.iter().position(|m| m.to != STILL)
-                {
-                    self.floor = self.floor.max(self.rooms.remove(oldest).to - 1);
-                }
-            }
-            RoomEvent::Create { .. } | RoomEvent::Delete { .. } => {}
-        }
-    }
-}
-
 impl NamespaceLog {
     /// `noticing`: how long a loss can go unnoticed. What was sent meanwhile is kept as well.
     pub(crate) fn new(mut settings: Recovery, noticing: Duration) -> Self {
         settings.bounds.age = settings.max_disconnection.saturating_add(noticing);
-        let log = MemoryLog::new(settings.bounds);
+        let log = Box::new(MemoryLog::new(random_epoch(), settings.bounds));
+        let (epoch, news) = (log.epoch(), Arc::new(Notify::new()));
         let state = State { log, sessions: HashMap::new(), gone: BTreeSet::new() };
-        Self { settings, epoch: random_epoch(), state: Mutex::new(state) }
+        Self { settings, epoch, state: Mutex::new(state), news }
     }
 
     /// Gives an event its number, has it put into outboxes, and keeps it if it `is_stored` and `push` says true as well. An event that
@@ -299,13 +65,15 @@ impl NamespaceLog {
         push: impl FnOnce(&Arc<Packet>) -> (R, bool),
     ) -> R {
         let mut state = self.state.lock();
-        let sequence = state.log.latest() + u64::from(is_stored);
+        let sequence = state.log.kept().latest() + u64::from(is_stored);
         encoded.set_offset(Position { epoch: self.epoch, sequence }.offset().as_str());
-        let packet = Packet::encoded(encoded, compress, budget);
+        let packet = Packet::logged(encoded, compress, budget, Some(state.log.gate(is_stored)));
         let (result, is_taken) = push(&packet);
-        let outdated =
-            (is_stored && is_taken).then(|| state.log.append(target.clone(), packet, Instant::now()));
+        let outdated = (is_stored && is_taken).then(|| state.log.append(target, &packet, Now::read()));
         drop(state);
+        if outdated.is_some() {
+            self.news.notify_waiters();
+        }
         drop(outdated);
         result
     }
@@ -322,7 +90,7 @@ impl NamespaceLog {
     ) -> Vec<RoomEvent> {
         let mut state = self.state.lock();
         let events = change();
-        let (latest, oldest) = (state.log.latest(), state.log.oldest());
+        let (latest, oldest) = (state.log.kept().latest(), state.log.kept().oldest());
         let Some(stored) = state.sessions.get_mut(pid) else { return events };
         if stored.is_held_by(socket) {
             events.iter().for_each(|event| stored.note(event, latest, oldest));
@@ -381,7 +149,7 @@ impl NamespaceLog {
     /// A heartbeat is about to be queued for a client.
     pub(crate) fn pinged(&self, pid: &Id) {
         let mut state = self.state.lock();
-        let latest = state.log.latest();
+        let latest = state.log.kept().latest();
         if let Some(stored) = state.sessions.get_mut(pid) {
             stored.pinged = Some(latest);
         }
@@ -425,7 +193,7 @@ impl NamespaceLog {
     /// Whether the client would be recovered, as things stand.
     pub(crate) fn could_restore(&self, claim: &Claim, limit: usize) -> bool {
         let mut state = self.state.lock();
-        let outdated = state.log.trim(Instant::now());
+        let outdated = state.log.trim(Now::read());
         let could = self.judge(&state, claim, limit).is_some_and(|judged| judged.is_ok());
         drop(state);
         drop(outdated);
@@ -438,15 +206,15 @@ impl NamespaceLog {
     /// The socket that is still connected as this client: the client knows that its connection is lost, the server not yet. It has to
     /// go first.
     pub(crate) fn admit(&self, claim: &Claim, limit: usize) -> Result<Admitted<'_>, Socket> {
-        let now = Instant::now();
+        let now = Now::read();
         let mut state = self.state.lock();
-        self.forget(&mut state, now);
+        self.forget(&mut state, now.at);
         if let Some(old) = state.holder(claim) {
             drop(state);
             return Err(old);
         }
         let outdated = state.log.trim(now);
-        let latest = state.log.latest();
+        let latest = state.log.kept().latest();
         let judged = self.judge(&state, claim, limit);
         let outcome = match &judged {
             None => None,
@@ -491,20 +259,55 @@ impl NamespaceLog {
         let seen = match offset.map(str::parse::<Position>) {
             // It has seen no event since it first connected.
             _ if offset.is_none() || offset == stored.stale.as_deref() => stored.first,
-            Some(Ok(position)) if position.epoch == self.epoch && position.sequence <= state.log.latest() => {
+            Some(Ok(position))
+                if position.epoch == self.epoch && position.sequence <= state.log.kept().latest() =>
+            {
                 position.sequence.max(stored.first)
             }
             _ => return Some(Err(Outcome::Foreign)),
         };
         let after = seen.max(stored.confirmed);
-        if after + 1 < state.log.oldest() || after < stored.floor {
+        if after + 1 < state.log.kept().oldest() || after < stored.floor {
             return Some(Err(Outcome::Window));
         }
-        let missed: Vec<_> = state.log.after(after).filter(|record| stored.is_for(record)).collect();
-        if missed.iter().map(|record| record.packet.cost()).sum::<usize>() > limit {
-            return Some(Err(Outcome::Bytes));
+        let kept = state.log.kept();
+        let mut numbers: Vec<u64> =
+            kept.for_all(after).chain(kept.of_room(stored.id.as_str(), after)).collect();
+        for membership in &stored.rooms {
+            let reached = kept.of_room(&membership.room, after.max(membership.from.saturating_sub(1)));
+            numbers.extend(reached.take_while(|number| *number < membership.to));
         }
-        Some(Ok((pid, missed.into_iter().map(|record| Arc::clone(&record.packet)).collect())))
+        numbers.sort_unstable();
+        numbers.dedup();
+        let mut missed = Vec::new();
+        let mut bytes = 0;
+        for record in numbers.into_iter().filter_map(|number| kept.get(number)) {
+            if stored.is_for(record) {
+                bytes += record.packet.cost();
+                if bytes > limit {
+                    return Some(Err(Outcome::Bytes));
+                }
+                missed.push(Arc::clone(&record.packet));
+            }
+        }
+        Some(Ok((pid, missed)))
+    }
+
+    /// At most `limit` events of a room, and of about `bytes` bytes but at least one; see [`log::read`].
+    #[allow(dead_code, reason = "for history")]
+    pub(crate) fn read(&self, room: &str, start: Start, limit: usize, bytes: usize) -> Page {
+        let mut state = self.state.lock();
+        let outdated = state.log.trim(Now::read());
+        let page = log::read(&*state.log, room, start, limit, bytes);
+        drop(state);
+        drop(outdated);
+        page
+    }
+
+    /// Told when there are more events to read. Ask for a notification (and `enable` it) before reading, await it afterwards.
+    #[allow(dead_code, reason = "for history")]
+    pub(crate) fn news(&self) -> &Notify {
+        &self.news
     }
 }
 
@@ -518,7 +321,7 @@ pub(crate) struct Admitted<'a> {
     pub(crate) outcome: Option<Outcome>,
     finished: bool,
     /// Behind the lock, and dropped after it: it holds values of the application.
-    _outdated: Vec<Record>,
+    _outdated: Outdated,
 }
 
 impl Admitted<'_> {
@@ -553,7 +356,7 @@ impl Admitted<'_> {
 
     /// The offset of the latest event.
     pub(crate) fn latest(&self) -> String {
-        let position = Position { epoch: self.log.epoch, sequence: self.state.log.latest() };
+        let position = Position { epoch: self.log.epoch, sequence: self.state.log.kept().latest() };
         position.offset().to_string()
     }
 
