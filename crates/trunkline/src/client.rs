@@ -74,7 +74,7 @@ const EVENTS_PER_POLL: usize = 64;
 /// The reference's words.
 const INVALID_NAMESPACE: &str = "Invalid namespace";
 /// Bytes of a namespace's name: a pattern keeps the names that clients invent.
-const MAX_NAMESPACE: usize = 256;
+pub(crate) const MAX_NAMESPACE: usize = 256;
 /// Bytes of a CONNECT's payload: it is kept as long as its socket.
 const MAX_AUTH: usize = 16 * 1024;
 /// Bytes that CONNECT and its namespace's name take at most.

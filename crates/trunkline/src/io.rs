@@ -3,10 +3,12 @@
 use std::any::{Any, TypeId};
 use std::collections::{BTreeMap, HashMap};
 use std::future::Future;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
+use futures_core::future::BoxFuture;
+use http::{Request, Response};
 use parking_lot::{Mutex, RwLock};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -14,16 +16,17 @@ use trunkline_proto::sio::Parser;
 
 use crate::admission::Admission;
 use crate::broadcast::{Answer, Broadcast, IntoRooms, RemoteSocket};
-use crate::client::Client;
+use crate::client::{Client, MAX_NAMESPACE};
 use crate::config::{Config, engine_setters};
 use crate::dynamic::{ParentCore, ParentNamespace, Pattern, Rule};
 use crate::engine::{App, EngineCore, Parts, SessionApp};
 use crate::error::BroadcastError;
 use crate::handler::{Handler, HandlerError};
+use crate::history::Address;
 use crate::metrics::Snapshot;
 use crate::namespace::{Hold, Namespace, NamespaceCore, Namespaces};
 use crate::recovery::{NamespaceLog, Recovery};
-use crate::service::{EngineLayer, EngineService, NotFound};
+use crate::service::{EngineLayer, EngineService, NotFound, Payload};
 use crate::session::Session;
 use crate::socket::{Socket, SocketId};
 
@@ -55,6 +58,8 @@ pub(crate) struct Shared {
     pub(crate) noticing: Duration,
     /// The logs of the namespaces: what they keep is given up when memory is short.
     logs: Mutex<Vec<Weak<NamespaceLog>>>,
+    /// Whether any namespace lets its events be read over HTTP.
+    pub(crate) has_history: AtomicBool,
 }
 
 type NamespaceHook = Arc<dyn Fn(&Namespace) + Send + Sync>;
@@ -194,6 +199,21 @@ impl IoCore {
                 return Some(hold);
             }
         }
+    }
+
+    /// As [`IoCore::enter`], for one who only reads: a namespace that does not exist is made if a pattern makes it that has history.
+    pub(crate) fn enter_to_read(&self, name: &str) -> Option<Hold> {
+        let is_made = |parent: &Arc<ParentCore>| match &parent.rule {
+            Rule::Pattern(pattern) => {
+                pattern.matches(name).is_some() && parent.table.read().history.is_some()
+            }
+            Rule::Function(_) => false,
+        };
+        let exists = self.namespaces.get(name).is_some();
+        if exists || (name.len() <= MAX_NAMESPACE && self.parents.read().iter().any(is_made)) {
+            return self.enter(name);
+        }
+        None
     }
 
     /// The namespace of a parent whose function has admitted the name.
@@ -613,7 +633,14 @@ impl IoBuilder {
         let engine = EngineCore::new(config, |parts| {
             let budget = Arc::clone(&parts.budget);
             let core = Arc::new(IoCore {
-                shared: Arc::new(Shared { config: io, parts, states, noticing, logs: Mutex::default() }),
+                shared: Arc::new(Shared {
+                    config: io,
+                    parts,
+                    states,
+                    noticing,
+                    logs: Mutex::default(),
+                    has_history: AtomicBool::new(false),
+                }),
                 namespaces: Namespaces::default(),
                 parents: RwLock::default(),
                 root: std::sync::OnceLock::new(),
@@ -646,5 +673,19 @@ struct IoApp(Arc<IoCore>);
 impl App for IoApp {
     fn open(&self, session: &Arc<Session>) -> Box<dyn SessionApp> {
         Box::new(Client::new(Arc::clone(&self.0), Arc::clone(session)))
+    }
+
+    fn history_of(&self, rest: &str) -> Option<Address> {
+        if self.0.has_history.load(Ordering::Acquire) { Address::parse(rest) } else { None }
+    }
+
+    fn history(
+        &self,
+        engine: &Arc<EngineCore>,
+        address: Address,
+        request: &Request<()>,
+        is_cross_origin: bool,
+    ) -> BoxFuture<'static, Response<Payload>> {
+        crate::history::answer(&self.0, engine, address, request, is_cross_origin)
     }
 }

@@ -22,6 +22,7 @@
 //! | admit or refuse clients | [`Namespace::check`], [`Admission`] |
 //! | answer events | [`Namespace::on`], [`Handler`], the extractors |
 //! | have clients recovered after a broken connection | [`Recovery`] |
+//! | let a room's events be read over HTTP | [`History`] |
 //! | send to one, to many | [`Socket::emit`], [`Broadcast`] |
 //! | serve beside HTTP routes | [`Io::layer`], [`serve`] |
 //! | use the layer below alone | [`engine::Engine`] |
@@ -43,6 +44,7 @@ mod extract;
 mod flush;
 mod handler;
 mod handshake;
+mod history;
 mod io;
 mod log;
 mod metrics;
@@ -76,6 +78,7 @@ pub use handler::{
     Reply,
 };
 pub use handshake::{ConnectionInfo, Handshake};
+pub use history::{EventStream, History};
 pub use io::{HandlerFailure, Io, IoBuilder, States};
 pub use metrics::Snapshot;
 pub use namespace::{Namespace, Outgoing, Receivers};

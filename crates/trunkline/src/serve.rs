@@ -269,8 +269,11 @@ where
     B: Body<Data = Bytes> + Send + 'static,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
+    let abort = Abort(Arc::default());
+    let aborted = Arc::clone(&abort.0);
     let service = hyper::service::service_fn(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(info);
+        request.extensions_mut().insert(abort.clone());
         let mut app = app.clone();
         async move {
             std::future::poll_fn(|cx| app.poll_ready(cx)).await?;
@@ -284,7 +287,22 @@ where
         .max_buf_size(MAX_HEAD)
         .serve_connection(io, service)
         .with_upgrades();
-    if let Err(error) = connection.await {
-        tracing::debug!(%error, "an HTTP connection ended");
+    tokio::select! {
+        result = connection => {
+            if let Err(error) = result {
+                tracing::debug!(%error, "an HTTP connection ended");
+            }
+        }
+        () = aborted.notified() => tracing::debug!("an HTTP connection was ended: it took nothing"),
+    }
+}
+
+/// Ends a connection of ours from outside; a request extension.
+#[derive(Clone)]
+pub(crate) struct Abort(Arc<tokio::sync::Notify>);
+
+impl Abort {
+    pub(crate) fn abort(&self) {
+        self.0.notify_one();
     }
 }

@@ -291,11 +291,17 @@ impl Socket {
         budget.relieve();
         // Nobody comes back to a socket that cannot be recovered.
         let is_kept = is_kept && self.0.recoverable.is_some();
-        log.emit(encoded, flags.compress, budget, &target, is_kept, |packet| {
+        let mut bytes = 0;
+        let sent = log.emit(encoded, flags.compress, budget, &target, is_kept, |packet| {
+            bytes = packet.cost();
             let sent = self.send(packet, class);
             let is_sent = sent.is_ok();
             (sent, is_sent)
-        })
+        });
+        if is_kept {
+            namespace.readers.tell(&target.rooms, bytes);
+        }
+        sent
     }
 
     fn emit_with_ack_flags<T: DeserializeOwned>(

@@ -7,7 +7,6 @@ mod gate;
 mod kept;
 mod memory;
 mod position;
-#[allow(dead_code, reason = "for history")]
 mod read;
 
 use std::sync::Arc;
@@ -20,8 +19,7 @@ pub(crate) use gate::Gate;
 pub(crate) use kept::{Kept, Outdated, Record};
 pub(crate) use memory::MemoryLog;
 pub(crate) use position::{EPOCHS, PLACEHOLDER, Position};
-#[allow(unused_imports, reason = "for history")]
-pub(crate) use read::{Event, Page, Start, read};
+pub(crate) use read::{Event, Page, Reading, Start, read};
 
 /// Where a namespace's events are kept. All is called under the lock of the namespace's log.
 pub(crate) trait EventLog: Send {

@@ -11,7 +11,7 @@ use trunkline_proto::sio::{DisconnectReason, Encoded};
 use super::Recovery;
 use super::claim::{Claim, Outcome};
 use super::session::{STILL, Stored};
-use crate::log::{self, EPOCHS, EventLog, MemoryLog, Now, Outdated, Page, Position, Start};
+use crate::log::{self, EPOCHS, EventLog, MemoryLog, Now, Outdated, Page, Position, Reading};
 use crate::rooms::{RoomEvent, Target};
 use crate::sid::Id;
 use crate::socket::{Socket, SocketCore, SocketId};
@@ -293,19 +293,17 @@ impl NamespaceLog {
         Some(Ok((pid, missed)))
     }
 
-    /// At most `limit` events of a room, and of about `bytes` bytes but at least one; see [`log::read`].
-    #[allow(dead_code, reason = "for history")]
-    pub(crate) fn read(&self, room: &str, start: Start, limit: usize, bytes: usize) -> Page {
+    /// Events of a room; see [`log::read`].
+    pub(crate) fn read(&self, reading: &Reading<'_>) -> Page {
         let mut state = self.state.lock();
         let outdated = state.log.trim(Now::read());
-        let page = log::read(&*state.log, room, start, limit, bytes);
+        let page = log::read(&*state.log, reading);
         drop(state);
         drop(outdated);
         page
     }
 
     /// Told when there are more events to read. Ask for a notification (and `enable` it) before reading, await it afterwards.
-    #[allow(dead_code, reason = "for history")]
     pub(crate) fn news(&self) -> &Notify {
         &self.news
     }
