@@ -148,6 +148,13 @@ settings! {
         recovery: Option<Span> = None;
         /// Bytes of events that each namespace keeps for it, about.
         recovery_bytes: Positive = Positive(16 << 20);
+        /// Whether events can be read that were sent before: over HTTP, at <path>/history/<namespace>/rooms/<room>/events,
+        /// and by clients that join a room. Of rooms whose rule has read = true, and as long as recovery keeps them.
+        history: bool = false;
+        /// How long a request for history may wait for news.
+        history_max_wait: Span = Span::seconds(60);
+        /// Requests for history that may wait or stream at one time; more are answered 503.
+        history_max_waiting: Positive = Positive(1000);
     }
     "Limits" {
         /// The longest message or polling body of a client, in bytes.
@@ -226,6 +233,9 @@ impl Config {
             Self { tls_cert: None, tls_key: Some(_), .. } => "tls_key needs tls_cert beside it",
             Self { transports, .. } if transports.is_empty() => "transports: at least one is needed",
             Self { namespaces, .. } if namespaces.is_empty() => "namespaces: at least one is needed",
+            Self { history: true, recovery: None, .. } => {
+                "history needs recovery beside it: it keeps the events"
+            }
             Self { shards, .. } if *shards > 64 => "shards: at most 64",
             _ => return Ok(()),
         };

@@ -78,7 +78,7 @@ pub use handler::{
     Reply,
 };
 pub use handshake::{ConnectionInfo, Handshake};
-pub use history::{EventStream, History};
+pub use history::{EventStream, History, Rewind, Rewound};
 pub use io::{HandlerFailure, Io, IoBuilder, States};
 pub use metrics::Snapshot;
 pub use namespace::{Namespace, Outgoing, Receivers};

@@ -8,6 +8,7 @@ mod answer;
 mod page;
 mod query;
 mod readers;
+mod rewind;
 
 mod stream;
 
@@ -21,6 +22,7 @@ use crate::handler::{Check, ErasedCheck, erase_check};
 pub(crate) use address::Address;
 pub(crate) use answer::answer;
 pub(crate) use readers::Readers;
+pub use rewind::{Rewind, Rewound};
 
 pub use stream::EventStream;
 

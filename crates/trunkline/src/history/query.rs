@@ -5,7 +5,7 @@ use std::time::Duration;
 use http::header::{self, HeaderMap};
 
 use crate::handshake::query_pairs;
-use crate::log::{Position, Start};
+use crate::log::{NOWHERE, Start};
 
 /// The parameters of a request for history.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,8 +20,6 @@ pub(crate) struct Query {
 
 /// Events of an answer, if nothing is said.
 const LIMIT: usize = 100;
-/// A position that is none of any log.
-const NOWHERE: Position = Position { epoch: u32::MAX, sequence: 0 };
 
 impl Query {
     /// Reads them from query and headers. `after`, `since` and `last` exclude each other; what is unknown is passed over.
@@ -97,6 +95,7 @@ mod tests {
     use http::HeaderValue;
 
     use super::*;
+    use crate::log::Position;
 
     fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
         pairs.iter().map(|(name, value)| (name.parse().unwrap(), HeaderValue::from_static(value))).collect()

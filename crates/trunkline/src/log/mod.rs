@@ -18,8 +18,8 @@ use crate::wire::Packet;
 pub(crate) use gate::Gate;
 pub(crate) use kept::{Kept, Outdated, Record};
 pub(crate) use memory::MemoryLog;
-pub(crate) use position::{EPOCHS, PLACEHOLDER, Position};
-pub(crate) use read::{Event, Page, Reading, Start, read};
+pub(crate) use position::{EPOCHS, NOWHERE, PLACEHOLDER, Position};
+pub(crate) use read::{Event, Page, Reading, Start, begin, read};
 
 /// Where a namespace's events are kept. All is called under the lock of the namespace's log.
 pub(crate) trait EventLog: Send {

@@ -112,26 +112,33 @@ fn plain(value: Value) -> Json {
     }
 }
 
+/// The number after which the events of a reading are, and whether there is a gap. "The last" are among all that are kept.
+pub(crate) fn begin(log: &dyn EventLog, start: Start) -> (u64, bool) {
+    let kept = log.kept();
+    let first = kept.oldest() - 1;
+    match start {
+        Start::Oldest => (first, first > 0),
+        Start::After(p) if p.epoch != log.epoch() || p.sequence > kept.latest() => (first, true),
+        Start::After(p) => (p.sequence.max(first), p.sequence < first),
+        Start::Since(time) => (kept.before(time), kept.lost().is_some_and(|lost| lost >= time)),
+        Start::Last(_) => (first, false),
+    }
+}
+
 /// The events of a room. Events for the whole namespace are not among them, nor is what is not yet as safe as the log promises.
 pub(crate) fn read(log: &dyn EventLog, reading: &Reading<'_>) -> Page {
     let Reading { room, start, limit, bytes, excepted } = *reading;
     let (kept, epoch, released) = (log.kept(), log.epoch(), log.released());
     let position = |sequence| Position { epoch, sequence };
-    let first = kept.oldest() - 1;
     let is_given = |number: &u64| {
         *number <= released
             && kept.get(*number).is_some_and(|record| excepted || record.target.except.is_empty())
     };
-    let (after, gap) = match start {
-        Start::Oldest => (first, first > 0),
-        Start::After(p) if p.epoch != epoch || p.sequence > kept.latest() => (first, true),
-        Start::After(p) => (p.sequence.max(first), p.sequence < first),
-        Start::Since(time) => (kept.before(time), kept.lost().is_some_and(|lost| lost >= time)),
-        Start::Last(count) => {
-            let last = kept.of_room(room, first).rev().filter(is_given).take(count);
-            (last.last().map_or(released, |number| number - 1), false)
-        }
-    };
+    let (mut after, gap) = begin(log, start);
+    if let Start::Last(count) = start {
+        let last = kept.of_room(room, after).rev().filter(is_given).take(count);
+        after = last.last().map_or(released, |number| number - 1);
+    }
     let mut page = Page {
         events: Vec::new(),
         from: position(after),
