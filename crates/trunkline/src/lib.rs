@@ -80,6 +80,7 @@ pub use handler::{
 pub use handshake::{ConnectionInfo, Handshake};
 pub use history::{EventStream, History, Rewind, Rewound};
 pub use io::{HandlerFailure, Io, IoBuilder, States};
+pub use log::{Durability, LogError};
 pub use metrics::Snapshot;
 pub use namespace::{Namespace, Outgoing, Receivers};
 pub use recovery::Recovery;

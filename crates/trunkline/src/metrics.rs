@@ -54,6 +54,7 @@ pub(crate) struct Metrics {
     pub(crate) handler_panics: Counter,
     pub(crate) handler_errors: Counter,
     pub(crate) slow_handlers: Counter,
+    pub(crate) log_failures: Counter,
     closed: [Counter; 8],
     streams: [Counter; 4],
     recoveries: [Counter; 5],
@@ -163,6 +164,8 @@ pub struct Snapshot {
     pub handler_errors: u64,
     /// Polls of a handler that took longer than 50 ms.
     pub slow_handlers: u64,
+    /// Logs that could not be opened or written, and live in memory alone.
+    pub log_failures: u64,
     /// Bytes that packets, partial reads and bodies hold (gauge).
     pub memory: u64,
     /// Sessions closed, by reason.
@@ -196,6 +199,7 @@ impl Snapshot {
             handler_panics: metrics.handler_panics.get(),
             handler_errors: metrics.handler_errors.get(),
             slow_handlers: metrics.slow_handlers.get(),
+            log_failures: metrics.log_failures.get(),
             closed: REASONS.iter().map(|r| (r.as_str(), metrics.closed[index(*r)].get())).collect(),
             streams: Way::ALL.iter().map(|w| (w.as_str(), metrics.streams[*w as usize].get())).collect(),
             recoveries: Outcome::ALL
@@ -224,7 +228,7 @@ impl Snapshot {
     /// The Prometheus text exposition format.
     pub fn prometheus(&self) -> String {
         let mut out = String::new();
-        let rows: [(&str, &str, &str, u64); 19] = [
+        let rows: [(&str, &str, &str, u64); 20] = [
             ("sessions", "gauge", "Open Engine.IO sessions.", self.sessions),
             (
                 "websocket_sessions",
@@ -249,6 +253,7 @@ impl Snapshot {
             ("history_gaps_total", "counter", "Gaps told by history.", self.history_gaps),
             ("history_lagged_total", "counter", "Streams of history ended for lagging.", self.history_lagged),
             ("slow_handlers_total", "counter", "Handler polls over 50 ms.", self.slow_handlers),
+            ("log_failures_total", "counter", "Logs that could not be opened or written.", self.log_failures),
         ];
         for (name, kind, help, value) in rows {
             let _ = writeln!(

@@ -190,6 +190,11 @@ impl Packet {
         self.gate.as_ref().is_some_and(Gate::is_closed)
     }
 
+    /// Whether the Socket.IO packet is a binary message (msgpack).
+    pub(crate) fn is_binary(&self) -> bool {
+        self.shape == Shape::Binary
+    }
+
     /// Its log keeps it no more.
     pub(crate) fn leave_log(&self) {
         if let Some(gate) = &self.gate {

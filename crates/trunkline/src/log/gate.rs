@@ -6,8 +6,12 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 /// Of one log.
 #[derive(Debug)]
 pub(crate) struct Share {
+    /// Records that were appended.
+    queued: AtomicU64,
     /// Records that are written as safely as the log promises.
     written: AtomicU64,
+    /// The latest event among them.
+    released: AtomicU64,
     /// Bytes of the wire forms that were made of the packets that it keeps.
     forms: AtomicUsize,
 }
@@ -15,7 +19,43 @@ pub(crate) struct Share {
 impl Share {
     /// Of a log that makes nobody wait.
     pub(crate) fn open() -> Arc<Self> {
-        Arc::new(Self { written: AtomicU64::new(u64::MAX), forms: AtomicUsize::new(0) })
+        let share = Self::closed(0);
+        share.release(u64::MAX, u64::MAX);
+        share
+    }
+
+    /// Of a log with `released` events, in which all others have to be written first.
+    pub(crate) fn closed(released: u64) -> Arc<Self> {
+        Arc::new(Self {
+            queued: AtomicU64::new(0),
+            written: AtomicU64::new(0),
+            released: AtomicU64::new(released),
+            forms: AtomicUsize::new(0),
+        })
+    }
+
+    /// Records up to `written` are safe, with the events up to `released`.
+    pub(crate) fn release(&self, written: u64, released: u64) {
+        self.released.fetch_max(released, Ordering::AcqRel);
+        self.written.fetch_max(written, Ordering::AcqRel);
+    }
+
+    pub(crate) fn queued(&self) -> u64 {
+        self.queued.load(Ordering::Acquire)
+    }
+
+    /// Another record is appended. Under the log's lock.
+    pub(crate) fn queue(&self) -> u64 {
+        self.queued.fetch_add(1, Ordering::AcqRel) + 1
+    }
+
+    pub(crate) fn written(&self) -> u64 {
+        self.written.load(Ordering::Acquire)
+    }
+
+    /// The latest event that is safe.
+    pub(crate) fn released(&self) -> u64 {
+        self.released.load(Ordering::Acquire)
     }
 
     pub(crate) fn form_bytes(&self) -> usize {
@@ -39,7 +79,7 @@ impl Gate {
 
     #[inline]
     pub(crate) fn is_closed(&self) -> bool {
-        self.share.written.load(Ordering::Acquire) < self.mark
+        self.mark > 0 && self.share.written() < self.mark
     }
 
     /// A wire form was made of the packet.

@@ -74,9 +74,16 @@ impl Kept {
         self.records.front().map_or(self.latest + 1, |record| record.sequence)
     }
 
-    /// When the latest event was that is kept no more, in milliseconds since 1970.
+    /// When the latest event was that is kept no more, in milliseconds since 1970; `None` if all are kept.
     pub(crate) fn lost(&self) -> Option<u64> {
-        self.lost
+        // What an earlier process gave up was before the oldest that is left.
+        let earlier = || self.records.front().map_or(u64::MAX, |record| record.time);
+        self.lost.or_else(|| (self.oldest() > 1).then(earlier))
+    }
+
+    /// When the latest event was appended, in milliseconds since 1970; 0 if none is kept.
+    pub(crate) fn time(&self) -> u64 {
+        self.records.back().map_or(0, |record| record.time)
     }
 
     pub(crate) fn get(&self, sequence: u64) -> Option<&Record> {

@@ -34,6 +34,10 @@ impl EventLog for MemoryLog {
         Gate::new(&self.share, 0)
     }
 
+    fn share(&self) -> &Arc<Share> {
+        &self.share
+    }
+
     fn released(&self) -> u64 {
         self.kept.latest()
     }

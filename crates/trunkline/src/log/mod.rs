@@ -3,6 +3,9 @@
 //! Positions are `epoch.sequence`. A sequence has no holes, and its number grows by one with each event; an epoch is one life of
 //! a log. The offset that unmodified clients keep (reference/socketio.md 2.3) is a rendering of a position.
 
+mod change;
+mod error;
+mod file;
 mod gate;
 mod kept;
 mod memory;
@@ -15,7 +18,11 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use crate::rooms::Target;
 use crate::wire::Packet;
 
-pub(crate) use gate::Gate;
+pub use change::Durability;
+pub(crate) use change::{Change, Saved};
+pub use error::LogError;
+pub(crate) use file::{FileLog, Loaded, Place, Writer, Written, folder};
+pub(crate) use gate::{Gate, Share};
 pub(crate) use kept::{Kept, Outdated, Record};
 pub(crate) use memory::MemoryLog;
 pub(crate) use position::{EPOCHS, NOWHERE, PLACEHOLDER, Position};
@@ -32,8 +39,39 @@ pub(crate) trait EventLog: Send {
     /// What a packet carries that may leave when the next event is safe (`next`), or what was appended before.
     fn gate(&self, next: bool) -> Gate;
 
+    /// What it shares with its packets.
+    fn share(&self) -> &Arc<Share>;
+
     /// The latest event that may be shown to anybody.
     fn released(&self) -> u64;
+
+    /// Whether it notes what becomes of the sessions; else [`EventLog::journal`] need not be called.
+    fn is_journal(&self) -> bool {
+        false
+    }
+
+    /// Notes a change of a session.
+    fn journal(&mut self, change: &Change) {
+        let _ = change;
+    }
+
+    /// Whether it wants all sessions, to start another file with.
+    fn wants_snapshot(&self) -> bool {
+        false
+    }
+
+    /// Starts another file.
+    fn snapshot(&mut self, sessions: &mut dyn Iterator<Item = Saved>) {
+        let _ = sessions;
+    }
+
+    /// Notes that it ends in order; gives what writes that, to be run without a lock.
+    fn close(&mut self) -> Option<Box<dyn FnOnce() + Send>> {
+        None
+    }
+
+    /// Nobody will come back: what it keeps outside of the process is removed.
+    fn discard(&mut self) {}
 
     /// Adds the event that follows the latest. What goes for it is given back: it holds values of the application, which are not
     /// to be dropped under a lock.

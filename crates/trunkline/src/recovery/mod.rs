@@ -10,16 +10,19 @@
 mod claim;
 mod namespace_log;
 mod session;
+mod tidy;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use trunkline_proto::sio::is_reserved;
 
-use crate::log::Bounds;
+use crate::log::{Bounds, Durability};
 
 pub(crate) use claim::{Claim, Outcome};
-pub(crate) use namespace_log::NamespaceLog;
+pub(crate) use namespace_log::{NamespaceLog, Surroundings};
+pub(crate) use tidy::Logs;
 
 /// How a namespace recovers clients; for [`Namespace::recovery`](crate::Namespace::recovery) and
 /// [`IoBuilder::recovery`](crate::IoBuilder::recovery).
@@ -43,6 +46,9 @@ pub struct Recovery {
     max_disconnection: Duration,
     max_sessions: usize,
     bounds: Bounds,
+    /// Where the log is written; `None`: nowhere.
+    folder: Option<PathBuf>,
+    durability: Durability,
     run_checks: bool,
     gap_event: Option<Arc<str>>,
 }
@@ -54,9 +60,25 @@ impl Recovery {
             max_disconnection: Duration::from_secs(120),
             max_sessions: 10_000,
             bounds: Bounds { bytes: 16 << 20, events: 100_000, age: Duration::from_secs(120) },
+            folder: None,
+            durability: Durability::default(),
             run_checks: true,
             gap_event: None,
         }
+    }
+
+    /// Events and sessions are kept in memory, and written to a folder as well: clients come back to a server that was killed and
+    /// started again. Each namespace has a folder of its own below this one, and one server at a time uses it. See
+    /// [`Recovery::durability`], and [`Namespace::open_recovery`](crate::Namespace::open_recovery) for what can go wrong.
+    pub fn file(folder: impl Into<PathBuf>) -> Self {
+        Self { folder: Some(folder.into()), ..Self::memory() }
+    }
+
+    /// How safe an event is in its file before anybody gets it; default [`Durability::Batched`]. Without effect in memory.
+    #[must_use]
+    pub fn durability(mut self, durability: Durability) -> Self {
+        self.durability = durability;
+        self
     }
 
     /// How long after its disconnect a client can be recovered; default 2 min, the reference's. Events are kept as long.
@@ -111,6 +133,11 @@ impl Recovery {
 }
 
 impl Recovery {
+    /// `noticing`: how long a loss can go unnoticed. What was sent meanwhile is kept as well.
+    fn bounds(&self, noticing: Duration) -> Bounds {
+        Bounds { age: self.max_disconnection.saturating_add(noticing), ..self.bounds }
+    }
+
     pub(crate) fn runs_checks(&self) -> bool {
         self.run_checks
     }

@@ -10,10 +10,15 @@ use trunkline_proto::sio::{DisconnectReason, Encoded};
 
 use super::Recovery;
 use super::claim::{Claim, Outcome};
-use super::session::{STILL, Stored};
+use super::session::{STILL, Stored, replay};
 use crate::history::Rewound;
-use crate::log::{self, EPOCHS, EventLog, MemoryLog, Now, Outdated, Page, Position, Reading, Record, Start};
+use crate::log::{
+    self, Change, Durability, EPOCHS, EventLog, FileLog, Gate, Loaded, LogError, MemoryLog, Now, Outdated,
+    Page, Place, Position, Reading, Record, Share, Start, Writer, Written,
+};
+use crate::metrics::Metrics;
 use crate::rooms::{RoomEvent, Target};
+use crate::shard::Shard;
 use crate::sid::Id;
 use crate::socket::{Socket, SocketCore, SocketId};
 use crate::wire::{Budget, Packet};
@@ -25,6 +30,23 @@ pub(crate) struct NamespaceLog {
     state: Mutex<State>,
     /// Told when there are more events to read.
     news: Arc<Notify>,
+    share: Arc<Share>,
+    /// Whether it notes what becomes of the sessions.
+    is_journal: bool,
+    /// Whether packets wait until the log is written.
+    is_gated: bool,
+}
+
+/// What a log that is written needs of its server.
+pub(crate) struct Surroundings<'a> {
+    pub(crate) namespace: &'a str,
+    pub(crate) msgpack: bool,
+    /// How long a loss can go unnoticed. What was sent meanwhile is kept as well.
+    pub(crate) noticing: Duration,
+    pub(crate) shards: &'a Arc<[Arc<Shard>]>,
+    pub(crate) budget: &'a Arc<Budget>,
+    pub(crate) metrics: &'a Arc<Metrics>,
+    pub(crate) writer: &'a Arc<Writer>,
 }
 
 struct State {
@@ -36,6 +58,22 @@ struct State {
 }
 
 impl State {
+    /// Notes a change of a session in a log that outlives the process.
+    fn journal(&mut self, change: impl FnOnce() -> Change) {
+        if self.log.is_journal() {
+            self.log.journal(&change());
+            self.roll();
+        }
+    }
+
+    /// Starts another file if this one is long.
+    fn roll(&mut self) {
+        if self.log.wants_snapshot() {
+            let now = Now::read();
+            self.log.snapshot(&mut self.sessions.iter().map(|(pid, stored)| stored.saved(*pid, now)));
+        }
+    }
+
     /// The socket that is connected as this client.
     fn holder(&self, claim: &Claim) -> Option<Socket> {
         let pid: Id = claim.pid.as_deref()?.parse().ok()?;
@@ -45,13 +83,110 @@ impl State {
 }
 
 impl NamespaceLog {
-    /// `noticing`: how long a loss can go unnoticed. What was sent meanwhile is kept as well.
-    pub(crate) fn new(mut settings: Recovery, noticing: Duration) -> Self {
-        settings.bounds.age = settings.max_disconnection.saturating_add(noticing);
-        let log = Box::new(MemoryLog::new(random_epoch(), settings.bounds));
-        let (epoch, news) = (log.epoch(), Arc::new(Notify::new()));
-        let state = State { log, sessions: HashMap::new(), gone: BTreeSet::new() };
-        Self { settings, epoch, state: Mutex::new(state), news }
+    /// Opens the log that the settings name.
+    ///
+    /// # Errors
+    /// Its files cannot be used. [`NamespaceLog::in_memory`] needs none.
+    pub(crate) fn open(settings: Recovery, around: &Surroundings<'_>) -> Result<Self, LogError> {
+        let Some(root) = settings.folder.clone() else {
+            return Ok(Self::in_memory(settings, around.noticing));
+        };
+        let now = Now::read();
+        let news = Arc::new(Notify::new());
+        let (shards, told) = (Arc::downgrade(around.shards), Arc::clone(&news));
+        let metrics = Arc::clone(around.metrics);
+        let written = move |written| {
+            if written == Written::Failed {
+                metrics.log_failures.add(1);
+            }
+            for shard in shards.upgrade().iter().flat_map(|shards| shards.iter()) {
+                shard.with(|state| state.release());
+            }
+            told.notify_waiters();
+        };
+        let place = Place {
+            folder: log::folder(&root, around.namespace),
+            root,
+            durability: settings.durability,
+            msgpack: around.msgpack,
+            budget: Arc::clone(around.budget),
+            writer: Arc::clone(around.writer),
+            written: Box::new(written),
+        };
+        let bounds = settings.bounds(around.noticing);
+        let Loaded { log, changes } = FileLog::open(place, bounds, random_epoch(), now)?;
+        let made = Self::new(settings, Box::new(log), news);
+        {
+            let mut state = made.state.lock();
+            state.sessions = replay(changes, now, made.settings.max_disconnection);
+            let gone: Vec<_> = state.sessions.iter().filter_map(|(pid, s)| Some((s.gone?, *pid))).collect();
+            state.gone.extend(gone);
+            state.roll();
+        }
+        Ok(made)
+    }
+
+    /// A log that ends with the process. `noticing`: how long a loss can go unnoticed.
+    pub(crate) fn in_memory(settings: Recovery, noticing: Duration) -> Self {
+        let log = Box::new(MemoryLog::new(random_epoch(), settings.bounds(noticing)));
+        Self::new(settings, log, Arc::new(Notify::new()))
+    }
+
+    fn new(settings: Recovery, log: Box<dyn EventLog>, news: Arc<Notify>) -> Self {
+        let (epoch, share, is_journal) = (log.epoch(), Arc::clone(log.share()), log.is_journal());
+        let is_gated = is_journal && settings.durability != Durability::None;
+        let state = Mutex::new(State { log, sessions: HashMap::new(), gone: BTreeSet::new() });
+        Self { settings, epoch, state, news, share, is_journal, is_gated }
+    }
+
+    /// Whether [`NamespaceLog::change_data`] is to be told of changes.
+    pub(crate) fn is_journal(&self) -> bool {
+        self.is_journal
+    }
+
+    /// For a packet that must not leave before what was done so far is written; `None` if it is.
+    pub(crate) fn barrier(&self) -> Option<Gate> {
+        let queued = self.share.queued();
+        (self.is_gated && self.share.written() < queued).then(|| Gate::new(&self.share, queued))
+    }
+
+    /// Takes out what is too old.
+    pub(crate) fn tidy(&self) {
+        let now = Now::read();
+        let mut state = self.state.lock();
+        self.forget(&mut state, now.at);
+        let outdated = state.log.trim(now);
+        drop(state);
+        drop(outdated);
+    }
+
+    /// Notes that the log ends in order. Blocks until that is written.
+    pub(crate) fn close(&self) {
+        let close = self.state.lock().log.close();
+        if let Some(close) = close {
+            close();
+        }
+    }
+
+    /// Nobody can come back: what is kept outside of the process is removed.
+    pub(crate) fn discard(&self) {
+        self.state.lock().log.discard();
+    }
+
+    /// Runs `change`, which changes a socket's data and gives all of it, and remembers that.
+    pub(crate) fn change_data(
+        &self,
+        socket: &Arc<SocketCore>,
+        pid: &Id,
+        change: impl FnOnce() -> serde_json::Map<String, serde_json::Value>,
+    ) {
+        let mut state = self.state.lock();
+        let data = change();
+        let Some(stored) = state.sessions.get_mut(pid).filter(|stored| stored.is_held_by(socket)) else {
+            return;
+        };
+        stored.data.clone_from(&data);
+        state.journal(|| Change::Data { pid: *pid, data });
     }
 
     /// Gives an event its number, has it put into outboxes, and keeps it if it `is_stored` and `push` says true as well. An event that
@@ -71,8 +206,9 @@ impl NamespaceLog {
         let packet = Packet::logged(encoded, compress, budget, Some(state.log.gate(is_stored)));
         let (result, is_taken) = push(&packet);
         let outdated = (is_stored && is_taken).then(|| state.log.append(target, &packet, Now::read()));
+        state.roll();
         drop(state);
-        if outdated.is_some() {
+        if outdated.is_some() && !self.is_gated {
             self.news.notify_waiters();
         }
         drop(outdated);
@@ -93,8 +229,23 @@ impl NamespaceLog {
         let events = change();
         let (latest, oldest) = (state.log.kept().latest(), state.log.kept().oldest());
         let Some(stored) = state.sessions.get_mut(pid) else { return events };
+        let mut changes = Vec::new();
+        let mut note = |stored: &mut Stored, event: &RoomEvent| {
+            stored.note(event, latest, oldest);
+            let (pid, number) = (*pid, latest + 1);
+            match event {
+                _ if !self.is_journal => {}
+                RoomEvent::Join { room, .. } => {
+                    changes.push(Change::Joined { pid, room: Arc::clone(room), from: number });
+                }
+                RoomEvent::Leave { room, .. } => {
+                    changes.push(Change::Left { pid, room: Arc::clone(room), to: number });
+                }
+                RoomEvent::Create { .. } | RoomEvent::Delete { .. } => {}
+            }
+        };
         if stored.is_held_by(socket) {
-            events.iter().for_each(|event| stored.note(event, latest, oldest));
+            events.iter().for_each(|event| note(stored, event));
         } else if stored.gone.is_some() {
             for room in rooms {
                 if stored.is_in(room) == joins {
@@ -103,8 +254,11 @@ impl NamespaceLog {
                 let (room, socket) = (Arc::clone(room), stored.id.clone());
                 let event =
                     if joins { RoomEvent::Join { room, socket } } else { RoomEvent::Leave { room, socket } };
-                stored.note(&event, latest, oldest);
+                note(stored, &event);
             }
+        }
+        for change in changes {
+            state.journal(|| change);
         }
         events
     }
@@ -120,7 +274,8 @@ impl NamespaceLog {
         join: impl FnOnce(&[Arc<Packet>]) -> (Vec<RoomEvent>, bool),
     ) -> (Vec<RoomEvent>, Rewound) {
         let mut state = self.state.lock();
-        let outdated = state.log.trim(Now::read());
+        let now = Now::read();
+        let outdated = state.log.trim(now);
         let State { log, sessions, .. } = &mut *state;
         let mut stored =
             pid.and_then(|pid| sessions.get_mut(pid)).filter(|s| s.is_held_by(socket.core_arc()));
@@ -156,6 +311,10 @@ impl NamespaceLog {
                     stored.rewind(room, from, latest);
                 }
             }
+            let saved = stored.zip(pid).filter(|_| self.is_journal).map(|(stored, pid)| stored.saved(*pid, now));
+            if let Some(saved) = saved {
+                state.journal(|| Change::Entered(saved));
+            }
         }
         drop(state);
         drop((outdated, packets));
@@ -172,22 +331,24 @@ impl NamespaceLog {
         data: serde_json::Map<String, serde_json::Value>,
         exit: impl FnOnce() -> Option<R>,
     ) -> Option<R> {
-        let now = Instant::now();
+        let now = Now::read();
         let mut state = self.state.lock();
         let result = exit()?;
         let State { sessions, gone, .. } = &mut *state;
         if let Some(stored) = sessions.get_mut(pid).filter(|stored| stored.is_held_by(socket)) {
             if is_final(reason) {
                 sessions.remove(pid);
+                state.journal(|| Change::Forgotten { pid: *pid });
             } else {
-                stored.gone = Some(now);
+                stored.gone = Some(now.at);
                 stored.data = data;
                 stored.socket = Weak::new();
                 stored.pinged = None;
-                gone.insert((now, *pid));
+                gone.insert((now.at, *pid));
+                state.journal(|| Change::Gone { pid: *pid, time: now.time });
             }
         }
-        self.forget(&mut state, now);
+        self.forget(&mut state, now.at);
         Some(result)
     }
 
@@ -197,6 +358,7 @@ impl NamespaceLog {
         if let Some(at) = state.sessions.get(pid).and_then(|stored| stored.gone) {
             state.sessions.remove(pid);
             state.gone.remove(&(at, *pid));
+            state.journal(|| Change::Forgotten { pid: *pid });
         }
     }
 
@@ -211,11 +373,15 @@ impl NamespaceLog {
 
     /// The client has answered it.
     pub(crate) fn ponged(&self, pid: &Id) {
-        if let Some(stored) = self.state.lock().sessions.get_mut(pid)
+        let mut state = self.state.lock();
+        if let Some(stored) = state.sessions.get_mut(pid)
             && let Some(latest) = stored.pinged.take()
         {
-            stored.confirmed = latest;
             stored.rewound = None;
+            if latest > stored.confirmed {
+                stored.confirmed = latest;
+                state.journal(|| Change::Confirmed { pid: *pid, sequence: latest });
+            }
         }
     }
 
@@ -234,6 +400,7 @@ impl NamespaceLog {
             }
             state.gone.pop_first();
             state.sessions.remove(&pid);
+            state.journal(|| Change::Forgotten { pid });
         }
     }
 
@@ -279,21 +446,8 @@ impl NamespaceLog {
         let (pid, missed) = match judged {
             Some(Ok((pid, missed))) => (pid, missed),
             _ => {
-                let stored = Stored {
-                    id: SocketId::random(),
-                    first: latest,
-                    confirmed: 0,
-                    pinged: None,
-                    rewound: None,
-                    floor: 0,
-                    stale: claim.offset.clone(),
-                    rooms: Vec::new(),
-                    data: serde_json::Map::new(),
-                    socket: Weak::new(),
-                    gone: None,
-                };
                 let pid = Id::random();
-                state.sessions.insert(pid, stored);
+                state.sessions.insert(pid, Stored::new(latest, claim.offset.clone()));
                 (pid, Vec::new())
             }
         };
@@ -400,12 +554,12 @@ impl Admitted<'_> {
         rooms.filter(|m| m.to == STILL).map(|m| Arc::clone(&m.room)).collect()
     }
 
+    /// Its data; a log that is written keeps it for the next snapshot.
     pub(crate) fn take_data(&mut self) -> serde_json::Map<String, serde_json::Value> {
-        self.state
-            .sessions
-            .get_mut(&self.pid)
-            .map(|stored| std::mem::take(&mut stored.data))
-            .unwrap_or_default()
+        let is_journal = self.log.is_journal;
+        let stored = self.state.sessions.get_mut(&self.pid);
+        let data = stored.map(|s| if is_journal { s.data.clone() } else { std::mem::take(&mut s.data) });
+        data.unwrap_or_default()
     }
 
     pub(crate) fn take_missed(&mut self) -> Vec<Arc<Packet>> {
@@ -422,10 +576,15 @@ impl Admitted<'_> {
     pub(crate) fn finish(mut self, socket: &Socket) {
         let State { sessions, gone, .. } = &mut *self.state;
         if let Some(stored) = sessions.get_mut(&self.pid) {
-            if let Some(at) = stored.gone.take() {
-                gone.remove(&(at, self.pid));
-            }
             stored.socket = socket.downgrade();
+            let pid = self.pid;
+            if let Some(at) = stored.gone.take() {
+                gone.remove(&(at, pid));
+                self.state.journal(|| Change::Back { pid });
+            } else if self.log.is_journal {
+                let saved = stored.saved(pid, Now::read());
+                self.state.journal(|| Change::Entered(saved));
+            }
         }
         self.finished = true;
     }
