@@ -412,6 +412,7 @@ mod tests {
         check(&[], &[("log", "inof")], "--log: \"inof\" is not a level");
         check(&[], &[("tls_cert", "a.pem")], "tls_cert needs tls_key beside it");
         check(&[], &[("recovery_file", "/tmp/x")], "recovery_file needs recovery beside it");
+        check(&[], &[("history", "true")], "history needs recovery beside it: it keeps the events");
         check(&[], &[("transports", "[]")], "transports: at least one");
         check(&[], &[("max_payload", "0")], "--max_payload: must be at least 1");
     }

@@ -311,7 +311,8 @@ impl NamespaceLog {
                     stored.rewind(room, from, latest);
                 }
             }
-            let saved = stored.zip(pid).filter(|_| self.is_journal).map(|(stored, pid)| stored.saved(*pid, now));
+            let saved =
+                stored.zip(pid).filter(|_| self.is_journal).map(|(stored, pid)| stored.saved(*pid, now));
             if let Some(saved) = saved {
                 state.journal(|| Change::Entered(saved));
             }
