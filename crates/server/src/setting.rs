@@ -246,6 +246,9 @@ pub(crate) struct Allow {
     /// Whether clients that are in may publish to them. Default false.
     #[serde(default)]
     pub(crate) publish: bool,
+    /// Whether their history may be read, by everybody who may connect. Default false.
+    #[serde(default)]
+    pub(crate) read: bool,
 }
 
 impl Allow {
@@ -260,6 +263,7 @@ impl Allow {
             room: Glob(room.into()),
             join: allowed,
             publish: allowed,
+            read: allowed,
         };
         vec![rule("$*", false), rule("*", true)]
     }

@@ -256,7 +256,16 @@ impl Broadcast {
         let deliveries = match log {
             None => push(&Packet::encoded(encoded, compress, &io.parts.budget)),
             Some(log) => {
-                log.emit(encoded, compress, &io.parts.budget, &self.target, !volatile, |p| (push(p), true))
+                let mut bytes = 0;
+                let push = |p: &Arc<Packet>| {
+                    bytes = p.cost();
+                    (push(p), true)
+                };
+                let deliveries = log.emit(encoded, compress, &io.parts.budget, &self.target, !volatile, push);
+                if !volatile {
+                    namespace.readers.tell(&self.target.rooms, bytes);
+                }
+                deliveries
             }
         };
         for (shard, delivery) in io.parts.shards.iter().zip(deliveries) {

@@ -23,6 +23,7 @@
 //! | answer events | [`Namespace::on`], [`Handler`], the extractors |
 //! | handle what clients repeat once | [`Namespace::once_by`] |
 //! | have clients recovered after a broken connection | [`Recovery`] |
+//! | let a room's events be read over HTTP | [`History`] |
 //! | send to one, to many | [`Socket::emit`], [`Broadcast`] |
 //! | say what slow readers may miss | [`SlowReaders`] |
 //! | serve beside HTTP routes | [`Io::layer`], [`serve`] |
@@ -45,6 +46,7 @@ mod extract;
 mod flush;
 mod handler;
 mod handshake;
+mod history;
 mod io;
 mod log;
 mod metrics;
@@ -80,6 +82,7 @@ pub use handler::{
     Reply,
 };
 pub use handshake::{ConnectionInfo, Handshake};
+pub use history::{EventStream, History, Rewind, Rewound};
 pub use io::{HandlerFailure, Io, IoBuilder, States};
 pub use log::{Durability, LogError};
 pub use metrics::Snapshot;

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use trunkline_proto::eio::CloseReason;
 
+use crate::log::Page;
 use crate::recovery::Outcome;
 use crate::transport::stream::Way;
 
@@ -60,6 +61,50 @@ pub(crate) struct Metrics {
     closed: [Counter; 8],
     streams: [Counter; 4],
     recoveries: [Counter; 5],
+    pub(crate) history: HistoryMetrics,
+}
+
+/// How history is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum HistoryKind {
+    /// Answered at once.
+    Poll,
+    /// Waited for news.
+    Wait,
+    Stream,
+}
+
+impl HistoryKind {
+    const ALL: [Self; 3] = [Self::Poll, Self::Wait, Self::Stream];
+
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Poll => "poll",
+            Self::Wait => "wait",
+            Self::Stream => "stream",
+        }
+    }
+}
+
+/// Counted of history.
+#[derive(Debug, Default)]
+pub(crate) struct HistoryMetrics {
+    requests: [Counter; 3],
+    events: Counter,
+    gaps: Counter,
+    pub(crate) lagged: Counter,
+}
+
+impl HistoryMetrics {
+    pub(crate) fn asked(&self, kind: HistoryKind) {
+        self.requests[kind as usize].add(1);
+    }
+
+    /// A page is given.
+    pub(crate) fn read(&self, page: &Page) {
+        self.events.add(page.events.len() as u64);
+        self.gaps.add(u64::from(page.gap));
+    }
 }
 
 impl Metrics {
@@ -145,6 +190,16 @@ pub struct Snapshot {
     /// that they missed are kept), `foreign` (their offset is none of this server's), `bytes` (they missed more than a send
     /// buffer takes).
     pub recoveries: Vec<(&'static str, u64)>,
+    /// Requests for history, by how they were answered: `poll` (at once), `wait`, `stream`.
+    pub history_requests: Vec<(&'static str, u64)>,
+    /// Requests for history that wait or stream (gauge).
+    pub history_waiting: u64,
+    /// Events given by history.
+    pub history_events: u64,
+    /// Readers of history that were told of a gap.
+    pub history_gaps: u64,
+    /// Streams of history that ended because their reader took nothing.
+    pub history_lagged: u64,
 }
 
 impl Snapshot {
@@ -165,6 +220,13 @@ impl Snapshot {
                 .iter()
                 .map(|o| (o.as_str(), metrics.recoveries[*o as usize].get()))
                 .collect(),
+            history_requests: HistoryKind::ALL
+                .iter()
+                .map(|kind| (kind.as_str(), metrics.history.requests[*kind as usize].get()))
+                .collect(),
+            history_events: metrics.history.events.get(),
+            history_gaps: metrics.history.gaps.get(),
+            history_lagged: metrics.history.lagged.get(),
             ..Self::default()
         }
     }
@@ -182,7 +244,7 @@ impl Snapshot {
     /// The Prometheus text exposition format.
     pub fn prometheus(&self) -> String {
         let mut out = String::new();
-        let rows: [(&str, &str, &str, u64); 21] = [
+        let rows: [(&str, &str, &str, u64); 25] = [
             ("sessions", "gauge", "Open Engine.IO sessions.", self.sessions),
             (
                 "websocket_sessions",
@@ -221,6 +283,10 @@ impl Snapshot {
             ),
             ("handler_panics_total", "counter", "Handlers that panicked.", self.handler_panics),
             ("handler_errors_total", "counter", "Handlers that failed.", self.handler_errors),
+            ("history_waiting", "gauge", "Requests for history that wait or stream.", self.history_waiting),
+            ("history_events_total", "counter", "Events given by history.", self.history_events),
+            ("history_gaps_total", "counter", "Gaps told by history.", self.history_gaps),
+            ("history_lagged_total", "counter", "Streams of history ended for lagging.", self.history_lagged),
             ("slow_handlers_total", "counter", "Handler polls over 50 ms.", self.slow_handlers),
             ("log_failures_total", "counter", "Logs that could not be opened or written.", self.log_failures),
             ("repeats_total", "counter", "Repeated events that were answered again only.", self.repeats),
@@ -251,6 +317,13 @@ impl Snapshot {
         );
         for (outcome, count) in &self.recoveries {
             let _ = writeln!(out, "trunkline_recoveries_total{{outcome=\"{outcome}\"}} {count}");
+        }
+        let _ = writeln!(
+            out,
+            "# HELP trunkline_history_requests_total Requests for history, by kind.\n# TYPE trunkline_history_requests_total counter"
+        );
+        for (kind, count) in &self.history_requests {
+            let _ = writeln!(out, "trunkline_history_requests_total{{kind=\"{kind}\"}} {count}");
         }
         out
     }

@@ -17,6 +17,7 @@ use crate::error::BroadcastError;
 use crate::handler::{
     Check, ConnectPhase, DisconnectPhase, ErasedCheck, ErasedHandler, EventPhase, Handler, erase, erase_check,
 };
+use crate::history::{History, Readers, Served};
 use crate::io::Shared;
 use crate::log::LogError;
 use crate::once::{ExactlyOnce, IntoKey, KeptKeys, OnceRules};
@@ -40,6 +41,8 @@ pub(crate) struct NamespaceCore {
     pub(crate) params: Vec<(String, String)>,
     /// Decided when it is first used; `None` without recovery.
     log: OnceLock<Option<Arc<NamespaceLog>>>,
+    /// Those who read its events over HTTP.
+    pub(crate) readers: Arc<Readers>,
     ack_ids: AtomicU64,
     sockets: AtomicUsize,
     /// Whether it is on the list of those to be removed when nobody can come back to them.
@@ -65,6 +68,7 @@ pub(crate) struct Table {
     pub(crate) before: Vec<Arc<dyn ErasedHandler>>,
     pub(crate) any: Vec<Arc<dyn ErasedHandler>>,
     pub(crate) events: HashMap<Box<str>, SmallVec<[Arc<dyn ErasedHandler>; 1]>>,
+    pub(crate) history: Option<Arc<Served>>,
     outgoing: Vec<OutgoingHook>,
     rooms: Vec<RoomHook>,
     recovery: Option<Recovery>,
@@ -171,6 +175,7 @@ impl NamespaceCore {
             parent,
             params,
             log: OnceLock::new(),
+            readers: Arc::default(),
             ack_ids: AtomicU64::new(0),
             sockets: AtomicUsize::new(0),
             is_listed: AtomicBool::new(false),
@@ -183,7 +188,14 @@ impl NamespaceCore {
     #[inline]
     pub(crate) fn log(&self) -> Option<&NamespaceLog> {
         let made = self.log.get_or_init(|| {
-            let recovery = self.recovery()?;
+            let recovery = self.recovery();
+            if recovery.is_none() && self.table.table.read().history.is_some() {
+                tracing::warn!(
+                    namespace = &*self.name,
+                    "history without recovery: no events are kept to be read"
+                );
+            }
+            let recovery = recovery?;
             let log = self.open_log(recovery.clone()).unwrap_or_else(|error| {
                 tracing::error!(namespace = &*self.name, %error, "the log lives in memory alone");
                 self.io.parts.metrics.log_failures.add(1);
@@ -390,6 +402,20 @@ impl Namespace {
     pub fn recovery(self, recovery: Recovery) -> Self {
         assert!(self.0.log.get().is_none(), "{} is in use: set its recovery first", self.0.name);
         self.0.table.change(|table| table.recovery = Some(recovery));
+        self
+    }
+
+    /// Lets the events of its rooms be read over HTTP, below `<path>/history/`; by default they cannot. The events are those that
+    /// [`Namespace::recovery`] keeps: without it there are none.
+    ///
+    /// # Panics
+    /// If a state that the check asks for was not given.
+    pub fn history(self, history: History) -> Self {
+        if let Some(check) = history.erased_check() {
+            self.0.io.must_have(check.missing_state(&self.0.io.states), "history");
+        }
+        self.0.io.has_history.store(true, Ordering::Release);
+        self.0.table.change(|table| table.history = Some(Served::new(history)));
         self
     }
 

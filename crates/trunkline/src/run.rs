@@ -284,7 +284,8 @@ fn call(
     let namespace = socket.namespace_core();
     let mut cx = Cx {
         io: socket.io_core(),
-        session: socket.session(),
+        engine: &socket.session().engine,
+        handshake: socket.handshake(),
         namespace,
         socket: Some(socket),
         admission: None,

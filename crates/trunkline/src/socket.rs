@@ -22,6 +22,7 @@ use crate::config::Transport;
 use crate::error::EmitError;
 use crate::handler::{ErasedHandler, EventPhase, Handler, erase};
 use crate::handshake::Handshake;
+use crate::history::{Rewind, Rewound};
 use crate::io::{Io, IoCore};
 use crate::log::PLACEHOLDER;
 use crate::namespace::{Namespace, NamespaceCore, Outgoing};
@@ -193,7 +194,7 @@ impl Socket {
 
     /// The server it belongs to.
     pub fn io(&self) -> Io {
-        Io::from_session(&self.0.session, &self.0.io)
+        Io::of_engine(&self.0.session.engine, &self.0.io)
     }
 
     /// The request that opened the connection.
@@ -308,11 +309,17 @@ impl Socket {
         budget.relieve();
         // Nobody comes back to a socket that cannot be recovered.
         let is_kept = is_kept && self.0.recoverable.is_some();
-        log.emit(encoded, flags.compress, budget, &target, is_kept, |packet| {
+        let mut bytes = 0;
+        let sent = log.emit(encoded, flags.compress, budget, &target, is_kept, |packet| {
+            bytes = packet.cost();
             let sent = self.send(packet, class);
             let is_sent = sent.is_ok();
             (sent, is_sent)
-        })
+        });
+        if is_kept {
+            namespace.readers.tell(&target.rooms, bytes);
+        }
+        sent
     }
 
     fn emit_with_ack_flags<T: DeserializeOwned>(
@@ -415,6 +422,61 @@ impl Socket {
                 state.rooms.leave(member, self, room, events);
             }
         });
+    }
+
+    /// Enters a room, and sends what the room's log has of its past: in order, before all that is sent to the room from now on, and
+    /// nothing that this socket has got already. Of a room that it is in it gets nothing, nor before the connect handler and while it
+    /// is disconnected. Events with an acknowledgement and volatile ones are not kept.
+    ///
+    /// A client whose connection breaks before it has got all of it is a new one when it comes back, so that its connect handler does
+    /// the same again.
+    ///
+    /// ```
+    /// use trunkline::{Auth, Io, Recovery, Rewind, Socket};
+    ///
+    /// #[derive(serde::Deserialize)]
+    /// struct Wish {
+    ///     /// What the page has seen last.
+    ///     seen: Option<String>,
+    /// }
+    ///
+    /// let io = Io::builder().recovery(Recovery::memory()).build();
+    /// io.of("/").on_connect(async |socket: Socket, Auth(wish): Auth<Wish>| {
+    ///     socket.join_with_history("lobby", wish.seen.map_or(Rewind::last(50), |seen| Rewind::after(&seen)));
+    /// });
+    /// ```
+    pub fn join_with_history(&self, room: &str, rewind: Rewind) -> Rewound {
+        let Some(log) = self.0.namespace.log() else {
+            self.join(room);
+            return Rewound { events: 0, gap: true };
+        };
+        if !self.is_connected() {
+            self.join(room);
+            return Rewound::default();
+        }
+        let room: Arc<str> = Arc::from(room);
+        let session = &self.0.session;
+        session.engine.budget.relieve();
+        let within = self.rooms();
+        let queued = session.shard.with(|state| state.get(session.slot).map_or(0, |outbox| outbox.bytes));
+        let limit = session.engine.config.max_send_buffer.saturating_sub(queued);
+        let pid = self.0.recoverable.as_ref().map(|recoverable| &recoverable.pid);
+        let (events, rewound) = log.rewind(self, pid, (&room, rewind.0), (&within, limit), |past| {
+            let mut events = Vec::new();
+            let has_joined = session.shard.with(|state| {
+                let member = self.0.member.load(Ordering::Acquire);
+                let has_joined = state.rooms.join(member, self, &room, &mut events);
+                if has_joined
+                    && !state.push_all(session.slot, past.iter().map(|packet| (packet, Class::Event)))
+                {
+                    session.command(Command::Close(CloseReason::SlowReader));
+                }
+                has_joined
+            });
+            (events, has_joined)
+        });
+        self.0.namespace.tell_rooms(events);
+        rewound
     }
 
     fn change_rooms(
@@ -683,6 +745,10 @@ impl Socket {
 
     pub(crate) fn io_core(&self) -> &Arc<IoCore> {
         &self.0.io
+    }
+
+    pub(crate) fn core_arc(&self) -> &Arc<SocketCore> {
+        &self.0
     }
 
     pub(crate) fn core(&self) -> &SocketCore {

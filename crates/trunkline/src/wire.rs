@@ -134,6 +134,16 @@ impl Packet {
         Arc::new(packet)
     }
 
+    /// A copy of an event of a log, with another offset.
+    pub(crate) fn with_offset(&self, offset: &str, gate: Gate) -> Arc<Self> {
+        let head_offset = self.raw + usize::from(self.shape == Shape::Text);
+        let (head, attachments) = (self.buf.clone(), self.attachments.clone());
+        let mut encoded = Encoded { head, head_offset, attachments, binary: self.shape == Shape::Binary };
+        encoded.set_offset(offset);
+        let budget = self.budget.clone().unwrap_or_else(|| Budget::new(usize::MAX));
+        Self::logged(encoded, self.compress, &budget, Some(gate))
+    }
+
     fn new(
         mut buf: Vec<u8>,
         raw: usize,
