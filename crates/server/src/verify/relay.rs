@@ -237,3 +237,81 @@ const SLOW_PIECE: usize = 512;
 const SLOW_BUFFER: u32 = 4 * 1024;
 /// The longest CONNECT.
 const MAX_HEAD: usize = 8 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A server's listener, and a relay to it.
+    async fn start() -> (TcpListener, Relay) {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a port");
+        let server = listener.local_addr().expect("a bound listener").to_string();
+        let way = Way { server, delay: Duration::ZERO, rate: None };
+        (listener, Relay::start(way, Dice::new(1)).await.expect("a port"))
+    }
+
+    /// A connection to the relay that asked for `server`, and the answer.
+    async fn ask(relay: &Relay, server: &str) -> (TcpStream, String) {
+        let mut client = TcpStream::connect((Ipv4Addr::LOCALHOST, relay.port)).await.expect("it listens");
+        let request = format!("CONNECT {server} HTTP/1.1\r\nhost: {server}\r\n\r\n");
+        client.write_all(request.as_bytes()).await.expect("it reads");
+        let mut answer = Vec::new();
+        while !answer.ends_with(b"\r\n\r\n") {
+            assert!(client.read_buf(&mut answer).await.expect("it answers") > 0);
+        }
+        (client, String::from_utf8(answer).expect("text"))
+    }
+
+    /// Both ends of a connection through the relay.
+    async fn connection(listener: &TcpListener, relay: &Relay) -> (TcpStream, TcpStream) {
+        let address = listener.local_addr().expect("a bound listener").to_string();
+        let ((client, answer), server) = tokio::join!(ask(relay, &address), listener.accept());
+        assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+        (client, server.expect("the relay connects").0)
+    }
+
+    async fn is_reset(stream: &mut TcpStream) -> bool {
+        let end = stream.read(&mut [0; 8]).await;
+        end.is_err_and(|error| error.kind() == io::ErrorKind::ConnectionReset)
+    }
+
+    #[tokio::test]
+    async fn what_is_half_open_is_told_to_the_client_alone() {
+        let (listener, relay) = start().await;
+        let (mut client, mut server) = connection(&listener, &relay).await;
+        client.write_all(b"ping").await.expect("open");
+        let mut heard = [0; 4];
+        server.read_exact(&mut heard).await.expect("open");
+        assert_eq!(&heard, b"ping");
+
+        assert!(relay.cut(Fault::HalfOpen(Duration::from_secs(3_600))));
+        assert!(is_reset(&mut client).await);
+        server.write_all(b"anybody there?").await.expect("the server knows of nothing");
+        relay.calm();
+        assert!(is_reset(&mut server).await);
+        assert!(!relay.cut(Fault::Reset), "nothing is left to cut");
+    }
+
+    #[tokio::test]
+    async fn resets_and_orderly_ends() {
+        let (listener, relay) = start().await;
+        let (mut client, mut server) = connection(&listener, &relay).await;
+        assert!(relay.cut(Fault::Reset));
+        assert!(is_reset(&mut client).await && is_reset(&mut server).await);
+        let (mut client, mut server) = connection(&listener, &relay).await;
+        assert!(relay.cut(Fault::Close));
+        assert_eq!(client.read(&mut [0; 8]).await.expect("no reset"), 0);
+        assert_eq!(server.read(&mut [0; 8]).await.expect("no reset"), 0);
+        let (mut client, server) = connection(&listener, &relay).await;
+        drop(server);
+        assert_eq!(client.read(&mut [0; 8]).await.expect("no reset"), 0);
+    }
+
+    #[tokio::test]
+    async fn it_leads_to_its_server_alone() {
+        let (listener, relay) = start().await;
+        let (_, answer) = ask(&relay, "127.0.0.1:1").await;
+        assert!(answer.starts_with("HTTP/1.1 403 "), "{answer}");
+        drop(listener);
+    }
+}
