@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use trunkline::testing::Client;
-use trunkline::{Io, Namespace, Recovery};
+use trunkline::{Durability, Io, Namespace, Recovery};
 use trunkline_proto::{eio, sio, ws};
 
 /// An event as chats have them: 64 bytes of text.
@@ -73,6 +73,7 @@ impl Hall {
         let mut namespace = io.of("/hall");
         if let Some(recovery) = recovery {
             namespace = namespace.recovery(recovery);
+            namespace.open_recovery().expect("its log opens");
         }
         let clients: Vec<Client> = runtime.block_on(async {
             let mut clients = Vec::new();
@@ -115,21 +116,69 @@ impl Drop for Hall {
 
 fn emits(criterion: &mut Criterion) {
     let small_log = Recovery::memory().max_bytes(1 << 20);
+    let folder = std::env::temp_dir().join(format!("trunkline-bench-{}", std::process::id()));
+    let file = |durability| Recovery::file(&folder).max_bytes(1 << 20).durability(durability);
+    let kinds = [
+        ("plain", None),
+        ("with recovery", Some(small_log)),
+        ("in a file, none", Some(file(Durability::None))),
+        ("in a file, batched", Some(file(Durability::Batched))),
+        ("in a file, synced", Some(file(Durability::Synced))),
+    ];
     for (receivers, unit) in [(1000, "per delivery"), (1, "per emit"), (0, "per emit")] {
         let mut group = criterion.benchmark_group(format!("to a room of {receivers}, {unit}"));
         group.throughput(Throughput::Elements(receivers.max(1)));
         group.warm_up_time(Duration::from_millis(500)).measurement_time(Duration::from_secs(2));
         group.sample_size(20);
-        for (name, recovery) in [("plain", None), ("with recovery", Some(small_log.clone()))] {
-            let hall = Hall::new(receivers as usize, recovery);
-            group.bench_function(name, |b| {
+        for (name, recovery) in &kinds {
+            let hall = Hall::new(receivers as usize, recovery.clone());
+            group.bench_function(*name, |b| {
                 b.iter_custom(|count| {
                     hall.time(count, |ns| ns.to("room").emit("post", black_box(TEXT)).expect("is sent"))
                 });
             });
         }
     }
+    drop(std::fs::remove_dir_all(&folder));
 }
 
-criterion_group!(benches, codecs, emits);
+/// A client comes back to a log of 60,000 events in 200 rooms; 300 of them are of its room.
+fn recoveries(criterion: &mut Criterion) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let io = Io::builder().shards(1).build();
+    let namespace = io.of("/hall").recovery(Recovery::memory().max_bytes(1 << 30));
+    let gone = |client: Client| {
+        let id = client.id().clone();
+        client.cut();
+        runtime.block_on(async {
+            while namespace.socket(&id).is_some() {
+                tokio::task::yield_now().await;
+            }
+        });
+    };
+    let client = runtime.block_on(Client::connect(&io, "/hall", None)).expect("connects");
+    let auth = serde_json::json!({ "pid": client.private_id() });
+    namespace.sockets_join("room-7");
+    gone(client);
+    for n in 0..60_000 {
+        namespace.to(format!("room-{}", n % 200)).emit("post", TEXT).expect("is kept");
+    }
+    criterion.bench_function("a client comes back: 300 events of 60,000", |b| {
+        b.iter_custom(|count| {
+            let mut total = Duration::ZERO;
+            for _ in 0..count {
+                let began = Instant::now();
+                let client = runtime.block_on(Client::connect(&io, "/hall", Some(auth.clone())));
+                total += began.elapsed();
+                let client = client.expect("connects");
+                assert_eq!(client.private_id(), auth["pid"].as_str());
+                gone(client);
+            }
+            total
+        });
+    });
+    runtime.block_on(io.close());
+}
+
+criterion_group!(benches, codecs, emits, recoveries);
 criterion_main!(benches);

@@ -281,7 +281,9 @@ impl AckTarget {
                 return Err(EmitError::Encode(EncodeError::from(error)));
             }
         };
-        let packet = Packet::encoded(encoded, true, &self.socket.session().engine.budget);
+        // What the client hears of is to be true after a crash too: the rooms that its event had it join.
+        let barrier = self.socket.log().and_then(|(log, _)| log.barrier());
+        let packet = Packet::logged(encoded, true, &self.socket.session().engine.budget, barrier);
         self.socket.send(&packet, Class::Control)
     }
 

@@ -53,6 +53,7 @@ pub(crate) struct Metrics {
     pub(crate) handler_panics: Counter,
     pub(crate) handler_errors: Counter,
     pub(crate) slow_handlers: Counter,
+    pub(crate) log_failures: Counter,
     closed: [Counter; 8],
     streams: [Counter; 4],
     recoveries: [Counter; 5],
@@ -118,6 +119,8 @@ pub struct Snapshot {
     pub handler_errors: u64,
     /// Polls of a handler that took longer than 50 ms.
     pub slow_handlers: u64,
+    /// Logs that could not be opened or written, and live in memory alone.
+    pub log_failures: u64,
     /// Bytes that packets, partial reads and bodies hold (gauge).
     pub memory: u64,
     /// Sessions closed, by reason.
@@ -141,6 +144,7 @@ impl Snapshot {
             handler_panics: metrics.handler_panics.get(),
             handler_errors: metrics.handler_errors.get(),
             slow_handlers: metrics.slow_handlers.get(),
+            log_failures: metrics.log_failures.get(),
             closed: REASONS.iter().map(|r| (r.as_str(), metrics.closed[index(*r)].get())).collect(),
             streams: Way::ALL.iter().map(|w| (w.as_str(), metrics.streams[*w as usize].get())).collect(),
             recoveries: Outcome::ALL
@@ -162,7 +166,7 @@ impl Snapshot {
     /// The Prometheus text exposition format.
     pub fn prometheus(&self) -> String {
         let mut out = String::new();
-        let rows: [(&str, &str, &str, u64); 15] = [
+        let rows: [(&str, &str, &str, u64); 16] = [
             ("sessions", "gauge", "Open Engine.IO sessions.", self.sessions),
             (
                 "websocket_sessions",
@@ -183,6 +187,7 @@ impl Snapshot {
             ("handler_panics_total", "counter", "Handlers that panicked.", self.handler_panics),
             ("handler_errors_total", "counter", "Handlers that failed.", self.handler_errors),
             ("slow_handlers_total", "counter", "Handler polls over 50 ms.", self.slow_handlers),
+            ("log_failures_total", "counter", "Logs that could not be opened or written.", self.log_failures),
         ];
         for (name, kind, help, value) in rows {
             let _ = writeln!(
