@@ -1,6 +1,7 @@
 // Does anybody lose an event when connections break and the server is killed?
 //
-//   node storm.mjs --server '../target/release/trunkline --port {port} --recovery 2m --max-events-per-second 0'
+//   node storm.mjs --strict \
+//     --server '../target/release/trunkline --port {port} --recovery 2m --recovery-file {dir} --max-events-per-second 0'
 //   node storm.mjs --server 'node reference/storm-server.mjs {port}' --kills 0
 //
 // Half of the clients run here: the published socket.io-client and our browser client in turn. The other half is our Rust client in

@@ -151,15 +151,15 @@ fn run_interop(workspace: &Workspace, args: &[String]) -> Result<(), Failure> {
     run(&mut node)
 }
 
-/// The short form of the storm: connections are cut, nothing may be lost.
+/// The short form of the storm: connections are cut and the server is killed, nothing may be lost.
 fn run_storm(workspace: &Workspace) -> Result<(), Failure> {
     let program = workspace.release_binary("trunkline");
     let server = format!(
-        "{} --port {{port}} --internal off --recovery 2m --max-events-per-second 0",
+        "{} --port {{port}} --internal off --recovery 2m --recovery-file {{dir}} --max-events-per-second 0",
         program.display()
     );
     let mut node = std::process::Command::new("node");
     node.current_dir(workspace.root.join("interop")).arg("storm.mjs").arg("--program").arg(program);
     node.args(["--server", &server, "--clients", "50", "--rooms", "10", "--rate", "200"]);
-    run(node.args(["--seconds", "15", "--kills", "0", "--strict"]))
+    run(node.args(["--seconds", "15", "--kills", "2", "--strict"]))
 }

@@ -125,6 +125,43 @@ impl Course {
 }
 
 fn histogram() -> Histogram<u64> {
-    // Grows as needed; three digits are always possible.
-    Histogram::new(3).unwrap_or_else(|_| unreachable!("three digits"))
+    // One that grows would not do: times beyond what it holds already would be cut to that.
+    Histogram::new_with_max(MAX_TIME, 3).unwrap_or_else(|_| unreachable!("three digits are possible"))
+}
+
+/// The longest time told apart: an hour, in ns.
+const MAX_TIME: u64 = 3_600_000_000_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_keep_three_digits_and_only_the_measured_count() {
+        let (course, tallies) = (Course::new(), [Tally::default(), Tally::default()]);
+        let [one, other] = &tallies;
+        one.add(&course, "echo", Duration::from_secs(9));
+        course.set(Phase::Measure);
+        one.add(&course, "echo", Duration::from_micros(1_234));
+        other.add(&course, "echo", Duration::from_millis(50));
+        other.add(&course, "ack", Duration::from_secs(4_000));
+        course.set(Phase::Over);
+        one.add(&course, "echo", Duration::from_secs(9));
+        let sum = Tally::sum(&tallies);
+        let echo = sum.get("echo").expect("two of them");
+        assert_eq!((echo.len(), one.done(), other.done()), (2, 1, 2));
+        assert!((1_233_000..1_236_000).contains(&echo.min()), "{}", echo.min());
+        assert!((49_900_000..50_100_000).contains(&echo.max()), "{}", echo.max());
+        assert!(sum.get("ack").expect("one").max() >= MAX_TIME, "beyond the range is at its end");
+    }
+
+    #[test]
+    fn what_fails_at_the_end_is_no_failure() {
+        let course = Course::new();
+        course.fail("first".into());
+        course.fail("second".into());
+        course.set(Phase::Over);
+        course.fail("third".into());
+        assert_eq!((course.failed.load(Ordering::Relaxed), course.why().as_deref()), (2, Some("first")));
+    }
 }

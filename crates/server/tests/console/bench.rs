@@ -36,6 +36,8 @@ fn every_mode_counts_what_it_does() {
         assert_eq!(messages.keys().collect::<Vec<_>>(), kinds, "{report:#}");
         for (kind, found) in messages {
             assert!(found["count"].as_u64() > Some(0), "{kind}: {report:#}");
+            // No message is there and back within a microsecond.
+            assert!(found["p50_ms"].as_f64() > Some(0.001), "{kind}: {report:#}");
             assert!(found["p50_ms"].as_f64() <= found["max_ms"].as_f64(), "{kind}: {report:#}");
         }
         assert!(report["server"]["memory_bytes"].as_u64() > Some(0), "{report:#}");
