@@ -9,18 +9,19 @@ use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body;
 use hyper::body::Incoming;
-use hyper_util::rt::TokioTimer;
 use tokio::net::TcpStream;
 use tokio::sync::{mpsc, watch};
 
 use crate::handshake::ConnectionInfo;
-use crate::transport::tcp_io::TcpIo;
+use crate::transport::head_timer::{HeadTimer, Watched};
+use crate::transport::tcp_io::{HoldHead, TcpIo};
 
 thread_local! {
     static WORKER: Cell<Option<usize>> = const { Cell::new(None) };
@@ -118,6 +119,8 @@ where
         let threads =
             self.threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
         self.listener.set_nonblocking(true)?;
+        // Small packets must not wait for the peer's acknowledgement of earlier ones. On Linux streams inherit it.
+        socket2::SockRef::from(&self.listener).set_tcp_nodelay(true)?;
         let (end, ended) = watch::channel(());
         let mut workers = Vec::new();
         let mut handles = Vec::new();
@@ -245,20 +248,24 @@ where
     B: Body<Data = Bytes> + Send + 'static,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
-    drop(stream.set_nodelay(true));
+    if !cfg!(target_os = "linux") {
+        drop(stream.set_nodelay(true));
+    }
     #[cfg(feature = "tls")]
     if let Some(tls) = acceptor.tls {
         // The same deadline as for a request's head: every state has one.
         let Ok(Ok(stream)) = tokio::time::timeout(HEAD_TIMEOUT, tls.accept(stream)).await else { return };
-        return http1(hyper_util::rt::TokioIo::new(stream), ConnectionInfo { address, secure: true }, app)
-            .await;
+        let info = ConnectionInfo { address, secure: true };
+        return http1(hyper_util::rt::TokioIo::new(stream), info, None, app).await;
     }
     #[cfg(not(feature = "tls"))]
     let _ = acceptor;
-    http1(TcpIo(stream), ConnectionInfo { address, secure: false }, app).await;
+    let (io, holds) = TcpIo::new(stream);
+    http1(io, ConnectionInfo { address, secure: false }, Some(holds), app).await;
 }
 
-async fn http1<I, A, B>(io: I, info: ConnectionInfo, app: A)
+/// `holds`: has the next head held, where the stream can do so.
+async fn http1<I, A, B>(io: I, info: ConnectionInfo, holds: Option<Arc<AtomicBool>>, app: A)
 where
     I: hyper::rt::Read + hyper::rt::Write + Unpin + Send + 'static,
     A: tower_service::Service<Request<Incoming>, Response = Response<B>, Error = Infallible>
@@ -271,20 +278,41 @@ where
 {
     let service = hyper::service::service_fn(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(info);
-        let mut app = app.clone();
+        let (mut app, holds) = (app.clone(), holds.clone());
         async move {
             std::future::poll_fn(|cx| app.poll_ready(cx)).await?;
-            app.call(request).await
+            let response = app.call(request).await;
+            if let (Some(holds), Ok(response)) = (holds, &response)
+                && response.extensions().get::<HoldHead>().is_some()
+            {
+                holds.store(true, Ordering::Relaxed);
+            }
+            response
         }
     });
+    let timer = HeadTimer::default();
     let connection = hyper::server::conn::http1::Builder::new()
-        .timer(TokioTimer::new())
+        .timer(timer.clone())
         .header_read_timeout(HEAD_TIMEOUT)
         .max_headers(MAX_HEADERS)
         .max_buf_size(MAX_HEAD)
         .serve_connection(io, service)
         .with_upgrades();
-    if let Err(error) = connection.await {
+    if let Err(error) = Watched::new(connection, timer).await {
         tracing::debug!(%error, "an HTTP connection ended");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn streams_inherit_nodelay() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        socket2::SockRef::from(&listener).set_tcp_nodelay(true).unwrap();
+        let client = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (stream, _) = listener.accept().unwrap();
+        assert!(stream.nodelay().unwrap());
+        drop(client);
     }
 }
