@@ -68,7 +68,7 @@ impl Wish {
             Self::After(position) => Rewind::after(position),
             Self::Since(time) => {
                 let time = UNIX_EPOCH.checked_add(Duration::from_millis(*time));
-                time.map_or(Rewind::last(0), Rewind::since)
+                time.map_or_else(|| Rewind::last(0), Rewind::since)
             }
         }
     }
