@@ -81,7 +81,7 @@ async fn broadcast(count: usize) {
     for _ in 0..count {
         namespace.to("room").emit("post", black_box(TEXT)).expect("is sent");
         for socket in namespace.sockets() {
-            socket.drained().await;
+            socket.drained().await.expect("is connected");
         }
     }
     drop(clients);

@@ -303,7 +303,9 @@ impl Table {
                 slot.is_some_and(|slot| matches!(&*slot.0.lock(), Outcome::Answered(_)))
             };
             let older = self.order.iter().take(self.order.len() - 1);
-            let Some(key) = older.clone().find(is_answered).or(self.order.front()).cloned() else { break };
+            let Some(key) = older.clone().find(is_answered).or_else(|| self.order.front()).cloned() else {
+                break;
+            };
             out.extend(self.remove(&key, budget));
         }
         out
