@@ -14,7 +14,7 @@ use crate::workspace::Workspace;
 
 /// Each scenario with the two counts whose difference is measured.
 const SCENARIOS: [(&str, u64, u64); 4] =
-    [("decode", 1_000, 11_000), ("encode", 1_000, 11_000), ("dispatch", 100, 1_100), ("broadcast", 5, 25)];
+    [("decode", 1_000, 11_000), ("encode", 1_000, 11_000), ("dispatch", 100, 1_100), ("broadcast", 20, 120)];
 /// How far a count may be above the known one. What varies from run to run is the order within hash tables: under 1 % (seen).
 const TOLERANCE: f64 = 0.05;
 

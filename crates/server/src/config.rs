@@ -10,7 +10,8 @@ use crate::Failure;
 use crate::apps::chat;
 use crate::files;
 use crate::setting::{
-    Allow, Internal, LogFilter, NamespaceName, Origin, Parser, Positive, SlowRule, Span, Transport, UrlPath,
+    Allow, Durability, Internal, LogFilter, NamespaceName, Origin, Parser, Positive, SlowRule, Span,
+    Transport, UrlPath,
 };
 
 /// Declares the settings once: the struct, its defaults, its documentation for `trunkline config`, and
@@ -146,6 +147,12 @@ settings! {
         /// How long a client whose connection broke can come back to its rooms and to the events that it
         /// missed, in all namespaces; not set: never. Events end with one more argument then, an offset.
         recovery: Option<Span> = None;
+        /// A folder in which it is kept as well, so that clients come back to a server that was killed and started
+        /// again; not set: in memory alone.
+        recovery_file: Option<PathBuf> = None;
+        /// How safe an event is in its file before anybody gets it: "none", "batched" (survives the process) or
+        /// "synced" (survives a loss of power).
+        recovery_durability: Durability = Durability::Batched;
         /// Bytes of events that each namespace keeps for it, about.
         recovery_bytes: Positive = Positive(16 << 20);
     }
@@ -228,6 +235,7 @@ impl Config {
         let conflict = match self {
             Self { tls_cert: Some(_), tls_key: None, .. } => "tls_cert needs tls_key beside it",
             Self { tls_cert: None, tls_key: Some(_), .. } => "tls_key needs tls_cert beside it",
+            Self { recovery: None, recovery_file: Some(_), .. } => "recovery_file needs recovery beside it",
             Self { transports, .. } if transports.is_empty() => "transports: at least one is needed",
             Self { namespaces, .. } if namespaces.is_empty() => "namespaces: at least one is needed",
             Self { shards, .. } if *shards > 64 => "shards: at most 64",
@@ -398,6 +406,7 @@ mod tests {
         check(&[], &[("ping_interval", "5")], "--ping_interval: \"5\" is not a duration");
         check(&[], &[("log", "inof")], "--log: \"inof\" is not a level");
         check(&[], &[("tls_cert", "a.pem")], "tls_cert needs tls_key beside it");
+        check(&[], &[("recovery_file", "/tmp/x")], "recovery_file needs recovery beside it");
         check(&[], &[("transports", "[]")], "transports: at least one");
         check(&[], &[("max_payload", "0")], "--max_payload: must be at least 1");
     }

@@ -10,7 +10,7 @@ use trunkline::{Cookie, Cors, Io, Recovery};
 use crate::apps::chat::Chat;
 use crate::config::Config;
 use crate::handlers::{self, Policy};
-use crate::setting::{Internal, Parser, Transport};
+use crate::setting::{Durability, Internal, Parser, Transport};
 use crate::tls::Certificate;
 use crate::web::{self, Site};
 use crate::{Failure, listen, say, signals};
@@ -31,6 +31,10 @@ pub(crate) fn serve(config: &Config) -> Result<(), Failure> {
     handlers::register(&io, config);
     if config.has_chat() {
         Chat::register(&io);
+    }
+
+    for namespace in io.namespaces() {
+        namespace.open_recovery().map_err(|error| Failure::system(error.to_string()))?;
     }
 
     let listener = listen::bind(&config.host, config.port)?;
@@ -149,8 +153,14 @@ fn build(config: &Config) -> Io {
         builder = builder.msgpack();
     }
     if let Some(time) = config.recovery {
-        let recovery = Recovery::memory().max_disconnection(time.0).max_bytes(config.recovery_bytes.0);
-        builder = builder.recovery(recovery);
+        let kept = config.recovery_file.as_ref().map_or_else(Recovery::memory, Recovery::file);
+        let durability = match config.recovery_durability {
+            Durability::None => trunkline::Durability::None,
+            Durability::Batched => trunkline::Durability::Batched,
+            Durability::Synced => trunkline::Durability::Synced,
+        };
+        let recovery = kept.max_disconnection(time.0).max_bytes(config.recovery_bytes.0);
+        builder = builder.recovery(recovery.durability(durability));
     }
     if let Some(bytes) = config.socket_send_buffer {
         builder = builder.socket_send_buffer(bytes);

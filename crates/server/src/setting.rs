@@ -183,6 +183,15 @@ pub(crate) enum Parser {
     Msgpack,
 }
 
+/// How safe an event is in its file before anybody gets it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Durability {
+    None,
+    Batched,
+    Synced,
+}
+
 /// A way in which packets travel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

@@ -159,11 +159,17 @@ fn take(
         match &outbox.sink {
             Sink::Tcp(stream) => {
                 let stream = Arc::clone(stream);
+                let queue = outbox.take_free();
+                if queue.is_empty() && outbox.held {
+                    outbox.mode = Mode::Idle;
+                    state.hold(slot);
+                    continue;
+                }
                 outbox.mode = Mode::Flushing;
                 chunk.push(Job {
                     slot,
                     stream,
-                    queue: std::mem::take(&mut outbox.queue),
+                    queue,
                     written: outbox.written,
                     wire: outbox.wire,
                     outcome: Outcome::Done,
@@ -175,11 +181,17 @@ fn take(
             }
             Sink::Poll(_) => {
                 outbox.mode = Mode::Idle;
-                let queue = outbox.take_all();
+                let queue = outbox.take_answer();
+                if queue.is_empty() && outbox.held {
+                    state.hold(slot);
+                    continue;
+                }
                 if let Sink::Poll(sender) = std::mem::replace(&mut outbox.sink, Sink::Waiting) {
                     polls.push((sender, queue));
                 }
-                outbox.wake_drained();
+                if outbox.queue.is_empty() {
+                    outbox.wake_drained();
+                }
             }
             Sink::Waiting => outbox.mode = Mode::Idle,
         }

@@ -20,9 +20,10 @@ use crate::dynamic::{ParentCore, ParentNamespace, Pattern, Rule};
 use crate::engine::{App, EngineCore, Parts, SessionApp};
 use crate::error::BroadcastError;
 use crate::handler::{Handler, HandlerError};
+use crate::log::Writer;
 use crate::metrics::Snapshot;
 use crate::namespace::{Hold, Namespace, NamespaceCore, Namespaces};
-use crate::recovery::{NamespaceLog, Recovery};
+use crate::recovery::{Logs, NamespaceLog, Recovery};
 use crate::service::{EngineLayer, EngineService, NotFound};
 use crate::session::Session;
 use crate::slow::SlowReaders;
@@ -55,7 +56,9 @@ pub(crate) struct Shared {
     /// How long the loss of a connection can go unnoticed.
     pub(crate) noticing: Duration,
     /// The logs of the namespaces: what they keep is given up when memory is short.
-    logs: Mutex<Vec<Weak<NamespaceLog>>>,
+    pub(crate) logs: Arc<Logs>,
+    /// Writes those that have files.
+    pub(crate) log_writer: Arc<Writer>,
 }
 
 type NamespaceHook = Arc<dyn Fn(&Namespace) + Send + Sync>;
@@ -111,18 +114,6 @@ impl std::fmt::Debug for States {
 }
 
 impl Shared {
-    pub(crate) fn keep_log(&self, log: &Arc<NamespaceLog>) {
-        let mut logs = self.logs.lock();
-        logs.retain(|log| log.strong_count() > 0);
-        logs.push(Arc::downgrade(log));
-    }
-
-    /// Gives up half of what each log keeps; false if none kept anything.
-    fn halve_logs(&self) -> bool {
-        let logs: Vec<_> = self.logs.lock().iter().filter_map(Weak::upgrade).collect();
-        logs.iter().filter(|log| log.halve()).count() > 0
-    }
-
     pub(crate) fn must_have(&self, missing: Option<&'static str>, what: &str) {
         if let Some(name) = missing {
             panic!("the handler of \"{what}\" asks for State<{name}>: give one to Io::builder().state(..)");
@@ -482,11 +473,24 @@ impl Io {
     /// again later. Returns when none is left.
     pub async fn close(&self) {
         self.engine.close(None).await;
+        self.close_logs().await;
     }
 
     /// As [`Io::close`], at a pace of so many sessions in a second: their clients come back elsewhere, and not all at once.
     pub async fn close_at_pace(&self, per_second: u32) {
         self.engine.close(Some(per_second.max(1))).await;
+        self.close_logs().await;
+    }
+
+    /// Logs with files note that they end in order.
+    async fn close_logs(&self) {
+        let logs = self.core.logs.all();
+        if logs.iter().any(|log| log.is_journal()) {
+            let closing = tokio::task::spawn_blocking(move || logs.iter().for_each(|log| log.close()));
+            if let Err(error) = closing.await {
+                tracing::error!(%error, "a log was not closed in order");
+            }
+        }
     }
 
     pub(crate) fn parser(&self) -> Parser {
@@ -624,7 +628,14 @@ impl IoBuilder {
         let engine = EngineCore::new(config, |parts| {
             let budget = Arc::clone(&parts.budget);
             let core = Arc::new(IoCore {
-                shared: Arc::new(Shared { config: io, parts, states, noticing, logs: Mutex::default() }),
+                shared: Arc::new(Shared {
+                    config: io,
+                    parts,
+                    states,
+                    noticing,
+                    logs: Arc::default(),
+                    log_writer: Arc::default(),
+                }),
                 namespaces: Namespaces::default(),
                 parents: RwLock::default(),
                 root: std::sync::OnceLock::new(),
@@ -632,8 +643,8 @@ impl IoBuilder {
                 on_namespace: RwLock::default(),
                 emptied: Mutex::default(),
             });
-            let shared = Arc::downgrade(&core.shared);
-            budget.on_shortage(move || shared.upgrade().is_some_and(|shared| shared.halve_logs()));
+            let logs = Arc::downgrade(&core.shared.logs);
+            budget.on_shortage(move || logs.upgrade().is_some_and(|logs| logs.halve()));
             made = Some(Arc::clone(&core));
             Box::new(IoApp(core))
         });
@@ -656,6 +667,7 @@ struct IoApp(Arc<IoCore>);
 
 impl App for IoApp {
     fn open(&self, session: &Arc<Session>) -> Box<dyn SessionApp> {
+        self.0.shared.logs.keep_tidy();
         Box::new(Client::new(Arc::clone(&self.0), Arc::clone(session)))
     }
 }

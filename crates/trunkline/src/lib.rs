@@ -81,6 +81,7 @@ pub use handler::{
 };
 pub use handshake::{ConnectionInfo, Handshake};
 pub use io::{HandlerFailure, Io, IoBuilder, States};
+pub use log::{Durability, LogError};
 pub use metrics::Snapshot;
 pub use namespace::{Namespace, Outgoing, Receivers};
 pub use once::{ExactlyOnce, IntoKey};

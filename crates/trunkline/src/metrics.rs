@@ -55,6 +55,7 @@ pub(crate) struct Metrics {
     pub(crate) handler_panics: Counter,
     pub(crate) handler_errors: Counter,
     pub(crate) slow_handlers: Counter,
+    pub(crate) log_failures: Counter,
     pub(crate) repeats: Counter,
     closed: [Counter; 8],
     streams: [Counter; 4],
@@ -129,6 +130,8 @@ pub struct Snapshot {
     pub handler_errors: u64,
     /// Polls of a handler that took longer than 50 ms.
     pub slow_handlers: u64,
+    /// Logs that could not be opened or written, and live in memory alone.
+    pub log_failures: u64,
     /// Events that were repeats: answered again, not handled again.
     pub repeats: u64,
     /// Bytes that packets, partial reads and bodies hold (gauge).
@@ -154,6 +157,7 @@ impl Snapshot {
             handler_panics: metrics.handler_panics.get(),
             handler_errors: metrics.handler_errors.get(),
             slow_handlers: metrics.slow_handlers.get(),
+            log_failures: metrics.log_failures.get(),
             repeats: metrics.repeats.get(),
             closed: REASONS.iter().map(|r| (r.as_str(), metrics.closed[index(*r)].get())).collect(),
             streams: Way::ALL.iter().map(|w| (w.as_str(), metrics.streams[*w as usize].get())).collect(),
@@ -178,7 +182,7 @@ impl Snapshot {
     /// The Prometheus text exposition format.
     pub fn prometheus(&self) -> String {
         let mut out = String::new();
-        let rows: [(&str, &str, &str, u64); 20] = [
+        let rows: [(&str, &str, &str, u64); 21] = [
             ("sessions", "gauge", "Open Engine.IO sessions.", self.sessions),
             (
                 "websocket_sessions",
@@ -218,6 +222,7 @@ impl Snapshot {
             ("handler_panics_total", "counter", "Handlers that panicked.", self.handler_panics),
             ("handler_errors_total", "counter", "Handlers that failed.", self.handler_errors),
             ("slow_handlers_total", "counter", "Handler polls over 50 ms.", self.slow_handlers),
+            ("log_failures_total", "counter", "Logs that could not be opened or written.", self.log_failures),
             ("repeats_total", "counter", "Repeated events that were answered again only.", self.repeats),
         ];
         for (name, kind, help, value) in rows {

@@ -18,8 +18,9 @@ use crate::handler::{
     Check, ConnectPhase, DisconnectPhase, ErasedCheck, ErasedHandler, EventPhase, Handler, erase, erase_check,
 };
 use crate::io::Shared;
+use crate::log::LogError;
 use crate::once::{ExactlyOnce, IntoKey, KeptKeys, OnceRules};
-use crate::recovery::{NamespaceLog, Recovery};
+use crate::recovery::{NamespaceLog, Recovery, Surroundings};
 use crate::rooms::{RoomEvent, Target};
 use crate::slow::{RoomPolicies, SlowReaders};
 use crate::socket::{Socket, SocketId};
@@ -182,13 +183,35 @@ impl NamespaceCore {
     #[inline]
     pub(crate) fn log(&self) -> Option<&NamespaceLog> {
         let made = self.log.get_or_init(|| {
-            let recovery = self.table.table.read().recovery.clone();
-            let recovery = recovery.or_else(|| self.io.config.recovery.clone())?;
-            let log = Arc::new(NamespaceLog::new(recovery, self.io.noticing));
-            self.io.keep_log(&log);
+            let recovery = self.recovery()?;
+            let log = self.open_log(recovery.clone()).unwrap_or_else(|error| {
+                tracing::error!(namespace = &*self.name, %error, "the log lives in memory alone");
+                self.io.parts.metrics.log_failures.add(1);
+                Arc::new(NamespaceLog::in_memory(recovery, self.io.noticing))
+            });
+            self.io.logs.add(&log);
             Some(log)
         });
         made.as_deref()
+    }
+
+    fn recovery(&self) -> Option<Recovery> {
+        let recovery = self.table.table.read().recovery.clone();
+        recovery.or_else(|| self.io.config.recovery.clone())
+    }
+
+    fn open_log(&self, recovery: Recovery) -> Result<Arc<NamespaceLog>, LogError> {
+        let parts = &self.io.parts;
+        let surroundings = Surroundings {
+            namespace: &self.name,
+            msgpack: self.io.config.parser == sio::Parser::Msgpack,
+            noticing: self.io.noticing,
+            shards: &parts.shards,
+            budget: &parts.budget,
+            metrics: &parts.metrics,
+            writer: &self.io.log_writer,
+        };
+        NamespaceLog::open(recovery, &surroundings).map(Arc::new)
     }
 
     pub(crate) fn next_ack_id(&self) -> u64 {
@@ -368,6 +391,25 @@ impl Namespace {
         assert!(self.0.log.get().is_none(), "{} is in use: set its recovery first", self.0.name);
         self.0.table.change(|table| table.recovery = Some(recovery));
         self
+    }
+
+    /// Opens the log of [`Namespace::recovery`] or [`IoBuilder::recovery`](crate::IoBuilder::recovery) now, so that a server whose
+    /// log cannot be used does not start. Otherwise it is opened when the namespace is first used, and if that fails it lives in
+    /// memory alone, with an error in the server's own log. Reads the log's files: call it before the server listens.
+    ///
+    /// # Errors
+    /// What is wrong, with the file. Without recovery, in memory, and if it is open there is none.
+    pub fn open_recovery(&self) -> Result<(), LogError> {
+        if self.0.log.get().is_some() {
+            return Ok(());
+        }
+        if let Some(recovery) = self.0.recovery() {
+            let log = self.0.open_log(recovery)?;
+            if self.0.log.set(Some(Arc::clone(&log))).is_ok() {
+                self.0.io.logs.add(&log);
+            }
+        }
+        Ok(())
     }
 
     /// Handles an event of this name once for each key that `key` names, per session: a repeat, as a client's retry is, is not handled
@@ -628,6 +670,10 @@ impl Namespaces {
         let is_this = by_name.get(&core.name).is_some_and(|found| Arc::ptr_eq(found, core));
         if is_this && core.socket_count() == 0 && core.entering.load(Ordering::Acquire) == 0 {
             by_name.remove(&core.name);
+            // Still under this lock: the next one of this name opens the same files.
+            if let Some(Some(log)) = core.log.get() {
+                log.discard();
+            }
             return true;
         }
         false

@@ -69,6 +69,10 @@ pub(crate) struct Outbox {
     pub(crate) wire: Wire,
     /// The close packet is queued: nothing more is taken.
     pub(crate) finishing: bool,
+    /// There may be packets in the queue that wait for their log.
+    pub(crate) held: bool,
+    /// It is on the shard's list of those that wait for a log.
+    pub(crate) listed: bool,
     /// In mode `Blocked`: the session's task has taken the queue and writes.
     pub(crate) taken: bool,
     /// From how many bytes on outdated packets are looked for again; see [`crate::slow`].
@@ -91,6 +95,8 @@ impl Outbox {
             mode: Mode::Idle,
             wire,
             finishing: false,
+            held: false,
+            listed: false,
             taken: false,
             compact_at: 0,
             futile: 0,
@@ -106,11 +112,23 @@ impl Outbox {
         }
     }
 
-    /// The whole queue, for a polling answer.
-    pub(crate) fn take_all(&mut self) -> Queue {
-        self.bytes = 0;
-        self.since = None;
+    /// What may be written, all of the queue up to the first packet that waits for its log; that and the others stay.
+    pub(crate) fn take_free(&mut self) -> Queue {
+        if self.held {
+            if let Some(free) = self.queue.iter().position(|packet| packet.is_held()) {
+                return self.queue.drain(..free).collect();
+            }
+            self.held = false;
+        }
         std::mem::take(&mut self.queue)
+    }
+
+    /// What may be sent, for a polling answer.
+    pub(crate) fn take_answer(&mut self) -> Queue {
+        let answer = self.take_free();
+        self.bytes = self.queue.iter().map(|packet| packet.cost()).sum();
+        self.since = None;
+        answer
     }
 
     /// Forgets what was not begun.

@@ -43,6 +43,8 @@ pub(crate) struct State {
     pub(crate) rooms: Rooms,
     /// Outboxes in mode `Dirty`, in the order in which they became so.
     pub(crate) dirty: VecDeque<Slot>,
+    /// Outboxes in which all that waits has to wait for a log.
+    pub(crate) held: Vec<Slot>,
     /// The flusher's waker while it sleeps.
     pub(crate) flusher: Option<Waker>,
     pub(crate) budget: Arc<Budget>,
@@ -92,6 +94,7 @@ impl Shard {
                 outboxes: Slab::new(),
                 rooms: Rooms::default(),
                 dirty: VecDeque::new(),
+                held: Vec::new(),
                 flusher: None,
                 budget,
                 limit,
@@ -231,6 +234,24 @@ impl State {
         }
     }
 
+    /// All that waits in an outbox has to wait for a log: [`State::release`] will find it.
+    pub(crate) fn hold(&mut self, slot: Slot) {
+        if let Some(outbox) = self.get(slot).filter(|outbox| !outbox.listed) {
+            outbox.listed = true;
+            self.held.push(slot);
+        }
+    }
+
+    /// A log was written: what waited for it is looked at again.
+    pub(crate) fn release(&mut self) {
+        for slot in std::mem::take(&mut self.held) {
+            if let Some(outbox) = self.get(slot) {
+                outbox.listed = false;
+                self.kick(slot);
+            }
+        }
+    }
+
     /// A polling GET has come. `Ok(Some(..))`: what waited, to be answered at once. `Ok(None)`: `sender` is kept
     /// until there is something.
     pub(crate) fn poll(&mut self, slot: Slot, sender: PollSender) -> Result<Option<Queue>, NoPoll> {
@@ -241,12 +262,17 @@ impl State {
             Sink::Tcp(_) | Sink::Task => return Err(NoPoll::Upgraded),
             Sink::Waiting => {}
         }
+        let queue = outbox.take_answer();
         if outbox.queue.is_empty() {
+            outbox.wake_drained();
+        }
+        if queue.is_empty() {
             outbox.sink = Sink::Poll(sender);
+            if outbox.held {
+                self.hold(slot);
+            }
             return Ok(None);
         }
-        let queue = outbox.take_all();
-        outbox.wake_drained();
         Ok(Some(queue))
     }
 
@@ -353,6 +379,7 @@ fn enqueue(
     }
     outbox.queue.push(Arc::clone(packet));
     outbox.bytes += cost;
+    outbox.held |= packet.is_held();
     if outbox.mode == Mode::Idle {
         if outbox.sink.is_ready() {
             outbox.mode = Mode::Dirty;

@@ -494,7 +494,16 @@ impl Socket {
     pub fn set_data(&self, field: &str, value: impl Into<serde_json::Value>) {
         // The application's conversion first: it may call the socket.
         let value = value.into();
-        self.0.extras.lock().get_or_insert_default().json.insert(field.to_owned(), value);
+        let field = field.to_owned();
+        match self.log().filter(|(log, _)| log.is_journal()) {
+            None => drop(self.0.extras.lock().get_or_insert_default().json.insert(field, value)),
+            Some((log, recoverable)) => log.change_data(&self.0, &recoverable.pid, || {
+                let mut extras = self.0.extras.lock();
+                let json = &mut extras.get_or_insert_default().json;
+                json.insert(field, value);
+                json.clone()
+            }),
+        }
     }
 
     /// Puts back the data of before.

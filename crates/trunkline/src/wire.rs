@@ -13,6 +13,7 @@ use smallvec::SmallVec;
 use trunkline_proto::sio::Encoded;
 use trunkline_proto::ws::{self, OpCode};
 
+use crate::log::Gate;
 use crate::slow::Lane;
 
 /// Bytes kept free in front of a packet's text: a server's longest WebSocket header and the Engine.IO type.
@@ -60,6 +61,8 @@ pub(crate) struct Packet {
     /// The forms made on demand, by `Form`.
     forms: OnceLock<Box<Forms>>,
     budget: Option<Arc<Budget>>,
+    /// Of an event in a namespace that keeps a log.
+    gate: Option<Gate>,
     cost: usize,
     /// What its queues may do with it; `None`: nothing.
     lane: OnceLock<Box<Lane>>,
@@ -108,6 +111,16 @@ impl Packet {
 
     /// A Socket.IO packet that was encoded with `HEADROOM` bytes in front.
     pub(crate) fn encoded(encoded: Encoded, compress: bool, budget: &Arc<Budget>) -> Arc<Self> {
+        Self::logged(encoded, compress, budget, None)
+    }
+
+    /// As [`Packet::encoded`], for a packet that belongs to a log.
+    pub(crate) fn logged(
+        encoded: Encoded,
+        compress: bool,
+        budget: &Arc<Budget>,
+        gate: Option<Gate>,
+    ) -> Arc<Self> {
         let Encoded { head: mut buf, head_offset, attachments, binary } = encoded;
         debug_assert!(head_offset >= HEADROOM, "encoded without headroom");
         let mut packet = if binary {
@@ -117,6 +130,7 @@ impl Packet {
             Self::new(buf, head_offset - 1, Shape::Text, attachments, Some(budget))
         };
         packet.compress = compress;
+        packet.gate = gate;
         Arc::new(packet)
     }
 
@@ -152,6 +166,7 @@ impl Packet {
             attachments,
             forms: OnceLock::new(),
             budget: budget.cloned(),
+            gate: None,
             cost,
             lane: OnceLock::new(),
         }
@@ -161,6 +176,34 @@ impl Packet {
     #[inline]
     pub(crate) fn cost(&self) -> usize {
         self.cost
+    }
+
+    /// Whether it has to wait until its log is written.
+    #[inline]
+    pub(crate) fn is_held(&self) -> bool {
+        self.gate.as_ref().is_some_and(Gate::is_closed)
+    }
+
+    /// Whether the Socket.IO packet is a binary message (msgpack).
+    pub(crate) fn is_binary(&self) -> bool {
+        self.shape == Shape::Binary
+    }
+
+    /// Its log keeps it no more.
+    pub(crate) fn leave_log(&self) {
+        if let Some(gate) = &self.gate {
+            gate.leave();
+        }
+    }
+
+    /// The Socket.IO packet: text without the Engine.IO type, or a binary message.
+    pub(crate) fn message(&self) -> &[u8] {
+        &self.buf[self.raw + usize::from(self.shape == Shape::Text)..]
+    }
+
+    /// Its attachments, in order.
+    pub(crate) fn attachments(&self) -> &[Bytes] {
+        &self.attachments
     }
 
     /// Before it is queued.
@@ -244,6 +287,9 @@ impl Packet {
             let made = self.make(form).into_boxed_slice();
             if let Some(budget) = &self.budget {
                 budget.add(made.len());
+            }
+            if let Some(gate) = &self.gate {
+                gate.form_made(made.len());
             }
             made
         })

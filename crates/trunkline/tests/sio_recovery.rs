@@ -2,12 +2,13 @@
 
 mod sio_support;
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use serde_json::{Value, json};
 use sio_support::{log_disconnects, logged, logged_with, settle};
 use trunkline::testing::{Client, End};
-use trunkline::{Args, Io, Namespace, Recovery, Refusal};
+use trunkline::{Args, Durability, Io, Namespace, Recovery, Refusal};
 
 /// A client with what it needs to come back.
 struct Page {
@@ -363,99 +364,158 @@ async fn without_recovery_events_end_where_they_ended() {
     assert_eq!(first.recv().await.unwrap().args::<Args<(u64, String)>>().unwrap().0.0, 1);
 }
 
-/// Random emits, joins, leaves and cuts against a model of who has to get what.
 #[tokio::test]
 async fn each_client_gets_what_was_for_it_once_and_in_order() {
-    const ROOMS: [&str; 3] = ["a", "b", "c"];
-    for seed in 1..=60u64 {
-        let mut random = seed;
-        let mut below = |n: u64| {
-            random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-            (random >> 33) % n
-        };
-        let (io, ns) = memory();
-        let mut pages = Vec::new();
-        let mut rooms = [[false; 3]; 4];
-        let mut expected = vec![Vec::new(); 4];
-        for _ in 0..4 {
-            let page = Page::open(&io, json!({})).await;
-            pages.push((page.client.id().clone(), Ok::<_, Gone>(page)));
+    for seed in 1..=60 {
+        model(Recovery::memory(), seed, None).await;
+    }
+}
+
+#[tokio::test]
+async fn with_files_too_and_over_restarts() {
+    for (seed, durability) in
+        (1..=30).zip([Durability::Batched, Durability::Synced, Durability::None].into_iter().cycle())
+    {
+        let folder = Folder::new();
+        model(Recovery::file(&folder.0).durability(durability), seed, Some(40)).await;
+    }
+}
+
+/// A folder of a test's own; removed when dropped.
+struct Folder(std::path::PathBuf);
+
+impl Folder {
+    fn new() -> Self {
+        static NEXT: AtomicUsize = AtomicUsize::new(0);
+        let name = format!("recovery-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+        Self(std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join(name))
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        drop(std::fs::remove_dir_all(&self.0));
+    }
+}
+
+/// The server again, after its end: who still holds its log lets go soon.
+async fn restart(io: Io, ns: Namespace, recovery: &Recovery) -> (Io, Namespace) {
+    io.close().await;
+    drop((io, ns));
+    let again = || {
+        let (io, ns) = recovering(recovery.clone());
+        ns.open_recovery().is_ok().then_some((io, ns))
+    };
+    loop {
+        if let Some(again) = again() {
+            return again;
         }
-        for number in 0..120u64 {
-            let who = below(4) as usize;
-            let room = below(3) as usize;
-            let (id, page) = &mut pages[who];
-            match below(10) {
-                0 => {
-                    if let Some(socket) = ns.socket(id) {
-                        socket.join(ROOMS[room]);
-                        rooms[who][room] = true;
-                    }
+        tokio::task::yield_now().await;
+    }
+}
+
+/// Random emits, joins, leaves and cuts against a model of who has to get what; the server is restarted after every `restarts` steps.
+async fn model(recovery: Recovery, seed: u64, restarts: Option<u64>) {
+    const ROOMS: [&str; 3] = ["a", "b", "c"];
+    let mut random = seed;
+    let mut below = |n: u64| {
+        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (random >> 33) % n
+    };
+    let (mut io, mut ns) = recovering(recovery.clone());
+    let mut pages = Vec::new();
+    let mut rooms = [[false; 3]; 4];
+    let mut expected = vec![Vec::new(); 4];
+    for _ in 0..4 {
+        let page = Page::open(&io, json!({})).await;
+        pages.push((page.client.id().clone(), Ok::<_, Gone>(page)));
+    }
+    for number in 0..120u64 {
+        if restarts.is_some_and(|steps| number % steps == steps - 1) {
+            let mut away = Vec::new();
+            for (id, page) in pages {
+                let gone = match page {
+                    Ok(page) => page.lose(&ns).await,
+                    Err(gone) => gone,
+                };
+                away.push((id, Err(gone)));
+            }
+            pages = away;
+            (io, ns) = restart(io, ns, &recovery).await;
+        }
+        let who = below(4) as usize;
+        let room = below(3) as usize;
+        let (id, page) = &mut pages[who];
+        match below(10) {
+            0 => {
+                if let Some(socket) = ns.socket(id) {
+                    socket.join(ROOMS[room]);
+                    rooms[who][room] = true;
                 }
-                1 => {
-                    if let Some(socket) = ns.socket(id) {
-                        socket.leave(ROOMS[room]);
-                        rooms[who][room] = false;
-                    }
+            }
+            1 => {
+                if let Some(socket) = ns.socket(id) {
+                    socket.leave(ROOMS[room]);
+                    rooms[who][room] = false;
                 }
-                2 => {
-                    let id = id.clone();
-                    let (_, taken) = pages.swap_remove(who);
-                    let changed = match taken {
-                        Ok(mut page) => {
-                            if below(2) == 0 {
-                                page.client.hold_reading(true);
-                            }
-                            page.take();
-                            Err(page.lose(&ns).await)
+            }
+            2 => {
+                let id = id.clone();
+                let (_, taken) = pages.swap_remove(who);
+                let changed = match taken {
+                    Ok(mut page) => {
+                        if below(2) == 0 {
+                            page.client.hold_reading(true);
                         }
-                        Err(gone) => Ok(gone.back(&io).await),
-                    };
-                    pages.push((id, changed));
-                    let last = pages.len() - 1;
-                    pages.swap(who, last);
-                }
-                3 => {
-                    if let Ok(page) = page {
-                        settle().await;
                         page.take();
+                        Err(page.lose(&ns).await)
                     }
+                    Err(gone) => Ok(gone.back(&io).await),
+                };
+                pages.push((id, changed));
+                let last = pages.len() - 1;
+                pages.swap(who, last);
+            }
+            3 => {
+                if let Ok(page) = page {
+                    settle().await;
+                    page.take();
                 }
-                4 => {
-                    ns.emit("n", number).unwrap();
-                    expected.iter_mut().for_each(|e| e.push(number));
-                }
-                5 => {
-                    ns.to(&*id).emit("n", number).unwrap();
-                    expected[who].push(number);
-                }
-                6 => {
-                    if let Some(socket) = ns.socket(id) {
-                        socket.to(ROOMS[room]).emit("n", number).unwrap();
-                        for other in (0..4).filter(|other| *other != who && rooms[*other][room]) {
-                            expected[other].push(number);
-                        }
-                    }
-                }
-                _ => {
-                    let except = below(3) as usize;
-                    ns.to(ROOMS[room]).except(ROOMS[except]).emit("n", number).unwrap();
-                    for other in (0..4).filter(|o| rooms[*o][room] && !rooms[*o][except]) {
+            }
+            4 => {
+                ns.emit("n", number).unwrap();
+                expected.iter_mut().for_each(|e| e.push(number));
+            }
+            5 => {
+                ns.to(&*id).emit("n", number).unwrap();
+                expected[who].push(number);
+            }
+            6 => {
+                if let Some(socket) = ns.socket(id) {
+                    socket.to(ROOMS[room]).emit("n", number).unwrap();
+                    for other in (0..4).filter(|other| *other != who && rooms[*other][room]) {
                         expected[other].push(number);
                     }
                 }
             }
+            _ => {
+                let except = below(3) as usize;
+                ns.to(ROOMS[room]).except(ROOMS[except]).emit("n", number).unwrap();
+                for other in (0..4).filter(|o| rooms[*o][room] && !rooms[*o][except]) {
+                    expected[other].push(number);
+                }
+            }
         }
-        for (who, (_, page)) in pages.into_iter().enumerate() {
-            let mut page = match page {
-                Ok(page) => page.lose(&ns).await.back(&io).await,
-                Err(gone) => gone.back(&io).await,
-            };
-            let id = page.client.id().clone();
-            ns.socket(&id).unwrap().emit("last", ()).unwrap();
-            page.until("last").await;
-            assert_eq!(numbers(&page.seen), expected[who], "client {who}, seed {seed}");
-        }
+    }
+    for (who, (_, page)) in pages.into_iter().enumerate() {
+        let mut page = match page {
+            Ok(page) => page.lose(&ns).await.back(&io).await,
+            Err(gone) => gone.back(&io).await,
+        };
+        let id = page.client.id().clone();
+        ns.socket(&id).unwrap().emit("last", ()).unwrap();
+        page.until("last").await;
+        assert_eq!(numbers(&page.seen), expected[who], "client {who}, seed {seed}");
     }
 }
 
@@ -642,4 +702,102 @@ async fn hooks_of_outgoing_events_see_the_arguments_alone() {
     ns.emit("n", 1).unwrap();
     ns.socket(client.id()).unwrap().emit("n", Args((2, 3))).unwrap();
     assert_eq!(log.take(2).await, ["Some([Number(1)])", "Some([Number(2), Number(3)])"]);
+}
+
+#[tokio::test]
+async fn data_and_rooms_of_a_restarted_server_are_those_of_before() {
+    let folder = Folder::new();
+    let recovery = Recovery::file(&folder.0);
+    let (io, ns) = recovering(recovery.clone());
+    let page = Page::open(&io, json!({})).await;
+    let id = page.client.id().clone();
+    let socket = ns.socket(&id).unwrap();
+    socket.join(["a", "b"]);
+    socket.set_data("name", json!({ "first": "x" }));
+    socket.set_data("age", 7);
+    socket.leave("b");
+    drop(socket);
+    let gone = page.lose(&ns).await;
+    let (io, ns) = restart(io, ns, &recovery).await;
+    let page = gone.back(&io).await;
+    let again = ns.socket(&id).unwrap();
+    assert_eq!(again.rooms().iter().map(|r| &**r).collect::<Vec<_>>(), [id.as_str(), "a"]);
+    assert_eq!(Value::Object(again.data()), json!({ "name": { "first": "x" }, "age": 7 }));
+    // Twice, since the second time it was not entered but restored.
+    again.set_data("age", 8);
+    drop(again);
+    let gone = page.lose(&ns).await;
+    let (io, ns) = restart(io, ns, &recovery).await;
+    let page = gone.back(&io).await;
+    assert_eq!(ns.socket(&id).unwrap().data()["age"], 8);
+    // Who is sent away stays away, and so does who is gone too long.
+    ns.socket(&id).unwrap().disconnect(true);
+    let auth = page.auth();
+    drop(page);
+    let (io, _ns) = restart(io, ns, &recovery.max_disconnection(Duration::from_secs(60))).await;
+    let client = Client::connect(&io, "/", Some(auth)).await.unwrap();
+    assert_ne!(client.id(), &id);
+}
+
+#[tokio::test]
+async fn an_empty_namespace_of_a_pattern_leaves_no_files() {
+    let folder = Folder::new();
+    let recovery = Recovery::file(&folder.0).max_disconnection(Duration::ZERO);
+    let io = Io::builder().shards(1).cleanup_empty_child_namespaces(true).recovery(recovery).build();
+    io.of_pattern("/room-{n}");
+    let client = Client::connect(&io, "/room-1", None).await.unwrap();
+    let child = folder.0.join("%2froom-1");
+    assert!(child.exists());
+    client.cut();
+    while io.namespaces().iter().any(|ns| ns.name() == "/room-1") {
+        // Making another one sweeps.
+        drop(Client::connect(&io, "/room-2", None).await.unwrap());
+    }
+    assert!(!child.exists());
+    io.close().await;
+}
+
+#[tokio::test]
+async fn polling_and_websocket_clients_get_what_waited_for_the_disk_in_order() {
+    let folder = Folder::new();
+    let io = Io::builder().path("/engine.io").shards(2).build();
+    let ns = io.of("/").recovery(Recovery::file(&folder.0).durability(Durability::Synced));
+    let mut page = Page::open(&io, json!({})).await;
+    let server = trunkline_testkit::TestServer::start(1, io.service());
+    let mut polling = trunkline_testkit::Polling::open(server.address).await;
+    polling.send("40").await;
+    while ns.socket_count() < 2 {
+        tokio::task::yield_now().await;
+    }
+    for n in 1..=500 {
+        ns.emit("n", n).unwrap();
+        if n % 50 == 0 {
+            tokio::task::yield_now().await;
+        }
+    }
+    ns.emit("last", ()).unwrap();
+    page.until("last").await;
+    assert_eq!(numbers(&page.seen), (1..=500).collect::<Vec<_>>());
+    let mut seen = Vec::new();
+    while !seen.iter().any(|text: &String| text.contains("last")) {
+        let payload = polling.receive().await;
+        seen.extend(payload.split('\u{1e}').filter(|text| text.starts_with("42")).map(str::to_owned));
+    }
+    assert_eq!(seen.len(), 501);
+    assert!(seen.iter().take(500).zip(1..).all(|(text, n)| text.starts_with(&format!("42[\"n\",{n},"))));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_log_in_which_nothing_happens_gives_up_what_is_too_old() {
+    let moment = Duration::from_millis(1);
+    let recovery = Recovery::memory().max_disconnection(moment);
+    let io = Io::builder().ping_interval(moment).ping_timeout(moment).recovery(recovery).build();
+    io.emit("n", "x".repeat(1_000)).unwrap();
+    assert!(io.metrics().memory > 1_000);
+    let began = std::time::Instant::now();
+    while io.metrics().memory > 0 {
+        // The library looks by the runtime's clock, which leaps here; ages are real.
+        tokio::time::sleep(Duration::from_secs(10)).await;
+        assert!(began.elapsed() < Duration::from_secs(10), "{:?}", io.metrics());
+    }
 }

@@ -43,16 +43,26 @@ impl Client {
 
     /// Enters a namespace, written as in a packet: `/chat,`.
     pub(crate) fn enter(address: SocketAddr, namespace: &'static str) -> Self {
+        Self::request(address, namespace, "").0
+    }
+
+    /// Enters `/` with what CONNECT sends as auth, where clients are recovered; and the private id.
+    pub(crate) fn enter_with(address: SocketAddr, auth: &Value) -> (Self, String) {
+        let (client, data) = Self::request(address, "", &auth.to_string());
+        (client, data["pid"].as_str().expect("a private id").to_owned())
+    }
+
+    fn request(address: SocketAddr, namespace: &'static str, auth: &str) -> (Self, Value) {
         let url = format!("ws://{address}/socket.io/?EIO=4&transport=websocket");
         let (socket, _) = tungstenite::client(url, connect(address)).expect("the upgrade is accepted");
         let mut client = Self { socket, namespace, id: String::new(), next: 0 };
         assert!(client.receive().is_some_and(|text| text.starts_with("0{")), "the handshake comes first");
-        client.send(format!("40{namespace}"));
+        client.send(format!("40{namespace}{auth}"));
         let connected = client.receive().expect("an answer");
         let data = connected.strip_prefix(&format!("40{namespace}")).expect("the namespace is entered");
         let data: Value = serde_json::from_str(data).expect("JSON");
         client.id = data["sid"].as_str().expect("an id").to_owned();
-        client
+        (client, data)
     }
 
     /// Emits an event and waits for its acknowledgement's first argument.
@@ -64,6 +74,21 @@ impl Client {
         let args = answer.strip_prefix(&format!("43{namespace}{id}"));
         let args = args.unwrap_or_else(|| panic!("{answer:?} is no acknowledgement of {event}"));
         serde_json::from_str::<Value>(args).expect("JSON")[0].take()
+    }
+
+    /// Emits an event that asks for an acknowledgement, which is not waited for.
+    pub(crate) fn tell(&mut self, event: &Value) {
+        let (namespace, id) = (self.namespace, self.next);
+        self.next += 1;
+        self.send(format!("42{namespace}{id}{event}"));
+    }
+
+    /// All that comes before the connection is over, in order or not.
+    pub(crate) fn rest(&mut self) -> Vec<String> {
+        std::iter::from_fn(|| self.socket.read().ok())
+            .filter_map(|message| message.into_text().ok())
+            .map(|t| t.to_string())
+            .collect()
     }
 
     /// The next event with its arguments.

@@ -4,5 +4,6 @@ mod client;
 mod errors;
 mod pages;
 mod program;
+mod recovery;
 mod rooms;
 mod signals;

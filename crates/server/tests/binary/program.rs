@@ -22,8 +22,13 @@ pub(crate) struct Program {
 impl Program {
     /// Starts it on free ports and waits for its start line.
     pub(crate) fn start(flags: &[&str]) -> Self {
+        Self::start_at("0", flags)
+    }
+
+    /// As [`Program::start`], on a port that was free before.
+    pub(crate) fn start_at(port: &str, flags: &[&str]) -> Self {
         let mut child = command(flags)
-            .args(["--port", "0", "--internal", "127.0.0.1:0"])
+            .args(["--port", port, "--internal", "127.0.0.1:0"])
             .stderr(Stdio::piped())
             .spawn()
             .expect("the binary starts");
@@ -104,11 +109,16 @@ impl Folder {
         Self(path)
     }
 
+    /// The path of something in it.
+    pub(crate) fn path(&self, name: &str) -> String {
+        self.0.join(name).into_os_string().into_string().expect("paths of tests are UTF-8")
+    }
+
     /// Writes a file; its path.
     pub(crate) fn write(&self, name: &str, text: &str) -> String {
-        let path = self.0.join(name);
+        let path = self.path(name);
         std::fs::write(&path, text).expect("the folder can be written");
-        path.into_os_string().into_string().expect("paths of tests are UTF-8")
+        path
     }
 }
 

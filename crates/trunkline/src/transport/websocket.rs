@@ -178,8 +178,16 @@ fn take(session: &Session) -> Option<(Queue, usize, Wire)> {
             outbox.wake_drained();
             return None;
         }
+        let (queue, written, wire) = (outbox.take_free(), outbox.written, outbox.wire);
+        if queue.is_empty() {
+            // Nothing is blocked: what is left waits for its log.
+            outbox.mode = Mode::Idle;
+            outbox.since = None;
+            state.hold(session.slot);
+            return None;
+        }
         outbox.taken = true;
-        Some((std::mem::take(&mut outbox.queue), outbox.written, outbox.wire))
+        Some((queue, written, wire))
     })
 }
 

@@ -1,0 +1,220 @@
+//! A log whose events and sessions outlive the process: what is kept is in memory, and written to a folder as well.
+//!
+//! A folder holds segments. The last one is appended to, by one write for all that has collected meanwhile; older ones are removed
+//! when none of their events is kept any more. What an event's receivers get waits until the event is written
+//! ([`Gate`](super::Gate)).
+
+mod format;
+mod open;
+mod place;
+mod store;
+#[cfg(test)]
+mod tests;
+mod writer;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::gate::{Gate, Share};
+use super::{Bounds, Change, Durability, EventLog, Kept, LogError, Now, Outdated, Saved};
+use crate::rooms::Target;
+use crate::wire::{Budget, Packet};
+
+use format::Header;
+pub(crate) use place::folder;
+use store::Store;
+pub(crate) use store::Written;
+pub(crate) use writer::Writer;
+
+/// Where a log is written, and how.
+pub(crate) struct Place {
+    /// The folder of all namespaces.
+    pub(crate) root: PathBuf,
+    /// The log's own.
+    pub(crate) folder: PathBuf,
+    pub(crate) durability: Durability,
+    /// Whether packets are msgpack.
+    pub(crate) msgpack: bool,
+    pub(crate) budget: Arc<Budget>,
+    pub(crate) writer: Arc<Writer>,
+    /// Called after each writing, by the writer's thread.
+    pub(crate) written: Box<dyn Fn(Written) + Send + Sync>,
+}
+
+/// A log in a folder.
+pub(crate) struct FileLog {
+    header: Header,
+    kept: Kept,
+    share: Arc<Share>,
+    store: Arc<Store>,
+    writer: Arc<Writer>,
+    /// Bytes of the segment that is being written, and from how many on another one is started.
+    len: usize,
+    most: usize,
+    bounds: Bounds,
+}
+
+/// A log that was opened, and what its sessions had been through.
+pub(crate) struct Loaded {
+    pub(crate) log: FileLog,
+    pub(crate) changes: Vec<Change>,
+}
+
+/// Bytes of a segment, at least and at most, before another one is started.
+const SEGMENT: (usize, usize) = (64 << 10, 16 << 20);
+/// A segment is at least so many times as long as the snapshot at its start.
+const PER_SNAPSHOT: usize = 4;
+
+impl FileLog {
+    /// Opens a log, with `epoch` if it starts anew. [`EventLog::snapshot`] has to be called before anything is appended.
+    pub(crate) fn open(place: Place, bounds: Bounds, epoch: u32, now: Now) -> Result<Loaded, LogError> {
+        let Place { root, folder, durability, msgpack, budget, writer, written } = place;
+        writer.sweep(root);
+        let boot = open::boot_id();
+        let found = open::open(&folder, msgpack, boot)?;
+        let (epoch, latest, events, changes) = match found.life {
+            Some(life) => (life.epoch, life.latest, life.events, life.changes),
+            None => (epoch, 0, Vec::new(), Vec::new()),
+        };
+        let share = Share::closed(latest);
+        let first = events.first().map_or(latest, |event| event.sequence - 1);
+        let mut kept = Kept::new(bounds, Arc::clone(&share), first);
+        for event in events {
+            let gate = Some(Gate::new(&share, 0));
+            let packet = Packet::logged(event.encoded, event.compress, &budget, gate);
+            let age = Duration::from_millis(now.time.saturating_sub(event.time));
+            // An age that the clock of this boot cannot express is over every bound.
+            let at = now.at.checked_sub(age);
+            kept.push(event.target, packet, Now { at: at.unwrap_or(now.at), time: event.time });
+            let now = if at.is_some() { now } else { Now { at: now.at + bounds.age * 2, ..now } };
+            drop(kept.trim(now));
+        }
+        let keep = u32::try_from(bounds.age.as_secs().saturating_add(1)).unwrap_or(u32::MAX);
+        let header = Header { durability, msgpack, epoch, number: found.next, boot, keep };
+        let segments = (found.segments, found.lock);
+        let store = Store::new(folder, durability, segments, Arc::clone(&share), budget, written);
+        let most = (bounds.bytes / 4).clamp(SEGMENT.0, SEGMENT.1);
+        let log = Self { header, kept, share, store, writer, len: usize::MAX, most, bounds };
+        Ok(Loaded { log, changes })
+    }
+
+    fn queue_if(&self, is_wanted: bool) {
+        if is_wanted {
+            self.writer.queue(&self.store);
+        }
+    }
+
+    fn append_record(&mut self, encode: impl FnOnce(&mut Vec<u8>)) {
+        let mut len = 0;
+        let is_wanted = self.store.append(self.kept.latest(), |out| {
+            len = out.len();
+            encode(out);
+            len = out.len() - len;
+        });
+        self.len = self.len.saturating_add(len);
+        self.queue_if(is_wanted);
+    }
+
+    /// After something was taken out.
+    fn shrunk(&self, outdated: &Outdated) {
+        if !outdated.is_empty() {
+            self.queue_if(self.store.need(self.kept.oldest()));
+        }
+    }
+}
+
+impl EventLog for FileLog {
+    fn epoch(&self) -> u32 {
+        self.header.epoch
+    }
+
+    fn kept(&self) -> &Kept {
+        &self.kept
+    }
+
+    fn gate(&self, next: bool) -> Gate {
+        let mark = match self.header.durability {
+            Durability::None => 0,
+            Durability::Batched | Durability::Synced => self.share.queued() + u64::from(next),
+        };
+        Gate::new(&self.share, mark)
+    }
+
+    fn share(&self) -> &Arc<Share> {
+        &self.share
+    }
+
+    fn released(&self) -> u64 {
+        match self.header.durability {
+            Durability::None => self.kept.latest(),
+            Durability::Batched | Durability::Synced => self.share.released().min(self.kept.latest()),
+        }
+    }
+
+    fn is_journal(&self) -> bool {
+        true
+    }
+
+    fn journal(&mut self, change: &Change) {
+        self.append_record(|out| format::change(out, change));
+    }
+
+    fn wants_snapshot(&self) -> bool {
+        self.len >= self.most
+    }
+
+    fn snapshot(&mut self, sessions: &mut dyn Iterator<Item = Saved>) {
+        let (header, latest) = (self.header, self.kept.latest());
+        let mut len = 0;
+        let is_wanted = self.store.start(header.number, latest, |out| {
+            len = out.len();
+            header.encode(out);
+            format::snapshot(out, latest, sessions);
+            len = out.len() - len;
+        });
+        self.header.number += 1;
+        self.len = len;
+        self.most = (self.bounds.bytes / 4).clamp(SEGMENT.0, SEGMENT.1).max(len * PER_SNAPSHOT);
+        self.queue_if(is_wanted | self.store.need(self.kept.oldest()));
+    }
+
+    fn close(&mut self) -> Option<Box<dyn FnOnce() + Send>> {
+        self.append_record(format::closed);
+        let store = Arc::clone(&self.store);
+        Some(Box::new(move || store.flush(true)))
+    }
+
+    fn discard(&mut self) {
+        self.store.discard();
+    }
+
+    fn append(&mut self, target: &Target, packet: &Arc<Packet>, now: Now) -> Outdated {
+        self.kept.push(target.clone(), Arc::clone(packet), now);
+        let (sequence, time) = (self.kept.latest(), self.kept.time());
+        self.append_record(|out| format::event(out, sequence, time, target, packet));
+        let outdated = self.kept.trim(now);
+        self.shrunk(&outdated);
+        outdated
+    }
+
+    fn trim(&mut self, now: Now) -> Outdated {
+        let outdated = self.kept.trim(now);
+        self.shrunk(&outdated);
+        outdated
+    }
+
+    fn halve(&mut self) -> Outdated {
+        let outdated = self.kept.halve();
+        self.shrunk(&outdated);
+        outdated
+    }
+}
+
+impl Drop for FileLog {
+    fn drop(&mut self) {
+        // On this thread: the process may be about to end.
+        self.append_record(format::closed);
+        self.store.flush(true);
+    }
+}
