@@ -286,9 +286,15 @@ impl AckTarget {
         let mut head = vec![0; HEADROOM];
         head.extend(sio::with_ack_id(namespace.io.config.parser, &namespace.name, answer.packet(), id));
         let encoded = Encoded { head, head_offset: HEADROOM, ..answer.clone() };
-        let packet = Packet::encoded(encoded, true, &self.socket.session().engine.budget);
         // The client may be gone again.
-        drop(self.socket.send(&packet, Class::Control));
+        drop(self.send(encoded));
+    }
+
+    fn send(&self, encoded: Encoded) -> Result<(), EmitError> {
+        // What the client hears of is to be true after a crash too: the rooms that its event had it join.
+        let barrier = self.socket.log().and_then(|(log, _)| log.barrier());
+        let packet = Packet::logged(encoded, true, &self.socket.session().engine.budget, barrier);
+        self.socket.send(&packet, Class::Control)
     }
 
     /// Sends the answer, unless there was one.
@@ -309,13 +315,7 @@ impl AckTarget {
         if let Some(ticket) = &self.ticket {
             ticket.settle(&encoded);
         }
-        if self.id.is_none() {
-            return Ok(());
-        }
-        // What the client hears of is to be true after a crash too: the rooms that its event had it join.
-        let barrier = self.socket.log().and_then(|(log, _)| log.barrier());
-        let packet = Packet::logged(encoded, true, &self.socket.session().engine.budget, barrier);
-        self.socket.send(&packet, Class::Control)
+        if self.id.is_some() { self.send(encoded) } else { Ok(()) }
     }
 
     /// Ends the client's wait: `{"error": {"message", "data"?}}`.

@@ -155,7 +155,7 @@ impl Client {
                 Err(error) => Err(error),
             };
             if let Err(error) = answered {
-                return self.complain(format!("{error}"));
+                return self.complain(&error.to_string());
             }
         }
     }
@@ -194,7 +194,7 @@ impl Client {
                 Ok((used, event)) => {
                     let is_end = event.is_none();
                     match event {
-                        Some(Event::Text(text)) if text == "2" => is_pinged = true,
+                        Some(Event::Text("2")) => is_pinged = true,
                         Some(Event::Text(text)) if text.starts_with("40") => self.is_in = true,
                         Some(Event::Text(text)) if text.starts_with("42") => match Arrived::parse(text) {
                             Some(Arrived { number, sent }) => {
@@ -221,7 +221,7 @@ impl Client {
             }
         }
         if let Some(complaint) = complaint {
-            self.complain(complaint);
+            self.complain(&complaint);
         }
         is_pinged
     }
@@ -230,7 +230,7 @@ impl Client {
         if is_pinged { self.send("3").await } else { Ok(()) }
     }
 
-    fn complain(&self, what: String) {
+    fn complain(&self, what: &str) {
         lock(&self.seen).wrong.push(format!("client {}: {what}", self.number));
     }
 

@@ -14,7 +14,7 @@ use crate::options::{EVENT, Options, Policy};
 /// The kernel's send buffer of each connection, in bytes: its memory counts too, and the system's default is megabytes.
 const SOCKET_BUFFER: usize = 16 * 1024;
 /// What may wait for one client, in bytes.
-const SEND_BUFFER: usize = 256 * 1024;
+const SEND_BUFFER: usize = 64 * 1024;
 /// Different keys of the stream, for the policy by key.
 const KEYS: u64 = 50;
 
@@ -34,9 +34,21 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
     println!("{}", listener.local_addr()?);
     std::io::stdout().flush()?;
 
-    std::thread::spawn(|| {
+    let counted = io.clone();
+    std::thread::spawn(move || {
         // The measuring process holds the other end: it ends with it.
         let _ = std::io::stdin().lines().count();
+        let metrics = counted.metrics();
+        eprintln!(
+            "the server: {} sessions, {} blocked, {} KiB queued in {} KiB; dropped {} oldest, {} outdated, {} readers",
+            metrics.sessions,
+            metrics.blocked_sessions,
+            metrics.queued >> 10,
+            metrics.memory >> 10,
+            metrics.dropped_oldest,
+            metrics.dropped_outdated,
+            metrics.dropped_full,
+        );
         std::process::exit(0);
     });
     let (stream, policy, frequency) = (io.clone(), options.policy, options.frequency());
@@ -98,7 +110,7 @@ impl Child {
 
 impl Drop for Child {
     fn drop(&mut self) {
-        drop(self.process.kill());
+        drop(self.process.stdin.take());
         drop(self.process.wait());
     }
 }
