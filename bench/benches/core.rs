@@ -101,7 +101,7 @@ impl Hall {
             left -= burst;
             self.runtime.block_on(async {
                 for socket in self.namespace.sockets() {
-                    socket.drained().await;
+                    socket.drained().await.expect("is connected");
                 }
             });
         }
@@ -168,7 +168,7 @@ fn rows(criterion: &mut Criterion) {
                 }
                 hall.runtime.block_on(async {
                     for socket in hall.namespace.sockets() {
-                        socket.drained().await;
+                        socket.drained().await.expect("is open");
                     }
                 });
             });

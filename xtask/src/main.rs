@@ -88,6 +88,7 @@ fn test() -> Result<(), Failure> {
     steps.step("build interop-client", || build(&workspace, "interop-client"))?;
     steps.step("build examples", || build_examples(&workspace))?;
     steps.step("interop and browser", || run_interop(&workspace, &[]))?;
+    steps.step("storm", || run_storm(&workspace))?;
     steps.step("our clients, python-socketio", || run_clients(&workspace))?;
     steps.finish();
     Ok(())
@@ -172,4 +173,17 @@ fn interop_runner(workspace: &Workspace) -> std::process::Command {
         .arg("run.mjs")
         .env("INTEROP_CLIENT", workspace.release_binary("interop-client"));
     node
+}
+
+/// The short form of the storm: connections are cut and the server is killed, nothing may be lost.
+fn run_storm(workspace: &Workspace) -> Result<(), Failure> {
+    let program = workspace.release_binary("trunkline");
+    let server = format!(
+        "{} --port {{port}} --internal off --recovery 2m --recovery-file {{dir}} --max-events-per-second 0",
+        program.display()
+    );
+    let mut node = std::process::Command::new("node");
+    node.current_dir(workspace.root.join("interop")).arg("storm.mjs").arg("--program").arg(program);
+    node.args(["--server", &server, "--clients", "50", "--rooms", "10", "--rate", "200"]);
+    run(node.args(["--seconds", "15", "--kills", "2", "--strict"]))
 }

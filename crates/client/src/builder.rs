@@ -188,7 +188,8 @@ impl Builder {
 
     /// Sends every event until it is acknowledged: one at a time, in order, again after the ack timeout and after a
     /// reconnection, at most `retries` times beyond the first; then it is dropped. Each try has an ack id of its own, and the
-    /// answer to one that was given up counts for nothing. The server may receive an event more than once. Default: events are sent once, without waiting.
+    /// answer to one that was given up counts for nothing. The server may receive an event more than once; one of trunkline that
+    /// says that it handles each event once does so: all tries have one id there. Default: events are sent once, without waiting.
     pub fn retries(mut self, retries: u32) -> Self {
         self.sending.retries = Some(retries);
         self

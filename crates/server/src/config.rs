@@ -10,7 +10,8 @@ use crate::Failure;
 use crate::apps::chat;
 use crate::files;
 use crate::setting::{
-    Allow, Durability, Internal, LogFilter, NamespaceName, Origin, Parser, Positive, Span, Transport, UrlPath,
+    Allow, Durability, Internal, LogFilter, NamespaceName, Origin, Parser, Positive, SlowRule, Span,
+    Transport, UrlPath,
 };
 
 /// Declares the settings once: the struct, its defaults, its documentation for `trunkline config`, and
@@ -154,6 +155,13 @@ settings! {
         recovery_durability: Durability = Durability::Batched;
         /// Bytes of events that each namespace keeps for it, about.
         recovery_bytes: Positive = Positive(16 << 20);
+        /// Whether events can be read that were sent before: over HTTP, at <path>/history/<namespace>/rooms/<room>/events,
+        /// and by clients that join a room. Of rooms whose rule has read = true, and as long as recovery keeps them.
+        history: bool = false;
+        /// How long a request for history may wait for news.
+        history_max_wait: Span = Span::seconds(60);
+        /// Requests for history that may wait or stream at one time; more are answered 503.
+        history_max_waiting: Positive = Positive(1000);
     }
     "Limits" {
         /// The longest message or polling body of a client, in bytes.
@@ -176,6 +184,10 @@ settings! {
         socket_send_buffer: Option<usize> = None;
     }
     "Rules" {
+        /// What clients that read too slowly may miss of what is published to which rooms: policy = "drop-oldest", or
+        /// "latest-by-key" with the member of the data that is the key (key = "symbol"). The first entry that fits
+        /// namespace and room counts; where none fits, they are disconnected, as with "disconnect".
+        slow_readers: Vec<SlowRule> = Vec::new();
         /// What clients may do in which rooms. The first entry that fits namespace and room counts ("*"
         /// stands for any characters); where none fits, nothing is allowed. Entries of a file replace the
         /// default ones, which allow everything in "/" but rooms whose name starts with "$".
@@ -233,6 +245,9 @@ impl Config {
             Self { recovery: None, recovery_file: Some(_), .. } => "recovery_file needs recovery beside it",
             Self { transports, .. } if transports.is_empty() => "transports: at least one is needed",
             Self { namespaces, .. } if namespaces.is_empty() => "namespaces: at least one is needed",
+            Self { history: true, recovery: None, .. } => {
+                "history needs recovery beside it: it keeps the events"
+            }
             Self { shards, .. } if *shards > 64 => "shards: at most 64",
             _ => return Ok(()),
         };
@@ -402,6 +417,7 @@ mod tests {
         check(&[], &[("log", "inof")], "--log: \"inof\" is not a level");
         check(&[], &[("tls_cert", "a.pem")], "tls_cert needs tls_key beside it");
         check(&[], &[("recovery_file", "/tmp/x")], "recovery_file needs recovery beside it");
+        check(&[], &[("history", "true")], "history needs recovery beside it: it keeps the events");
         check(&[], &[("transports", "[]")], "transports: at least one");
         check(&[], &[("max_payload", "0")], "--max_payload: must be at least 1");
     }

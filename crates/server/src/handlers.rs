@@ -1,23 +1,28 @@
-//! What the server does with no code: clients join and leave rooms and publish to rooms they are in. Every
-//! request is acknowledged with what happened.
+//! What the server does with no code: clients join and leave rooms, publish to rooms they are in, and read what was sent
+//! before. Every request is acknowledged with what happened.
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant, UNIX_EPOCH};
 
-use serde::Serialize;
-use trunkline::{Args, Data, ExtractError, Io, Namespace, Reply, Socket, SocketId, State, Value};
+use serde::{Deserialize, Serialize};
+use trunkline::{
+    Admission, Args, Data, ExtractError, History, Io, Namespace, Reply, Rewind, Rewound, SlowReaders, Socket,
+    SocketId, State, Value,
+};
 
 use crate::bucket::Bucket;
 use crate::config::Config;
-use crate::setting::Allow;
+use crate::setting::{Allow, SlowPolicy, SlowRule};
 
 /// What clients may do; the state of all handlers.
 #[derive(Debug)]
 pub(crate) struct Policy {
     allow: Vec<Allow>,
+    slow_readers: Vec<SlowRule>,
     max_rooms: usize,
     max_room_name: usize,
     max_events_per_second: u32,
+    has_history: bool,
 }
 
 /// The acknowledgement: `{"ok":true,"rooms":[…]}`, `{"ok":true,"receivers":n}` or `{"ok":false,"error":"…"}`.
@@ -30,17 +35,54 @@ struct Outcome {
     /// How many others are in the room.
     #[serde(skip_serializing_if = "Option::is_none")]
     receivers: Option<usize>,
+    /// What it was sent of the room's past.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    past: Option<Past>,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<String>,
+}
+
+/// How many events of a room's past were sent, and whether there were others that are kept no more.
+#[derive(Debug, Serialize)]
+struct Past {
+    events: usize,
+    gap: bool,
+}
+
+/// What a client that joins wants of the room's past: one of them.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "lowercase")]
+enum Wish {
+    /// So many events.
+    Last(usize),
+    /// Those after this position, the offset that the client knows.
+    After(String),
+    /// Those since this time, in milliseconds since 1970.
+    Since(u64),
+}
+
+impl Wish {
+    fn rewind(&self) -> Rewind {
+        match self {
+            Self::Last(events) => Rewind::last(*events),
+            Self::After(position) => Rewind::after(position),
+            Self::Since(time) => {
+                let time = UNIX_EPOCH.checked_add(Duration::from_millis(*time));
+                time.map_or_else(|| Rewind::last(0), Rewind::since)
+            }
+        }
+    }
 }
 
 impl Policy {
     pub(crate) fn new(config: &Config) -> Arc<Self> {
         Arc::new(Self {
             allow: config.allow.clone(),
+            slow_readers: config.slow_readers.clone(),
             max_rooms: config.max_rooms,
             max_room_name: config.max_room_name.0,
             max_events_per_second: config.max_events_per_second,
+            has_history: config.history,
         })
     }
 
@@ -77,6 +119,28 @@ impl Policy {
         if allowed { Ok(()) } else { Err("publishing to this room is not allowed".into()) }
     }
 
+    /// What slow readers may miss of an event to a room; `data`: its first argument.
+    fn slow_readers(&self, namespace: &str, room: &str, data: Option<&Value>) -> SlowReaders {
+        let fits = |rule: &&SlowRule| rule.namespace.matches(namespace) && rule.room.matches(room);
+        let Some(rule) = self.slow_readers.iter().find(fits) else { return SlowReaders::disconnect() };
+        match (rule.policy, &rule.key) {
+            (SlowPolicy::Disconnect, _) => SlowReaders::disconnect(),
+            (SlowPolicy::DropOldest, _) => SlowReaders::drop_oldest(),
+            (SlowPolicy::LatestByKey, None) => SlowReaders::latest_by_key(""),
+            (SlowPolicy::LatestByKey, Some(member)) => match data.and_then(|data| data.get(member)) {
+                Some(Value::String(key)) => SlowReaders::latest_by_key(key),
+                Some(Value::Number(key)) => SlowReaders::latest_by_key(key.to_string()),
+                // It cannot be told what would replace it.
+                _ => SlowReaders::disconnect(),
+            },
+        }
+    }
+
+    fn may_read(&self, namespace: &str, room: &str) -> Result<(), String> {
+        let allowed = self.has_history && self.rule(namespace, room).is_some_and(|rule| rule.read);
+        if allowed { Ok(()) } else { Err("reading the past of this room is not allowed".into()) }
+    }
+
     /// Counts a request of a client. The bucket is made at its first one: silent clients cost nothing.
     fn within_rate(&self, socket: &Socket) -> Result<(), String> {
         let rate = self.max_events_per_second;
@@ -96,11 +160,20 @@ impl Policy {
 
 /// Registers the handlers in all namespaces of the configuration.
 pub(crate) fn register(io: &Io, config: &Config) {
+    let history = config.history.then(|| {
+        History::guarded(may_read)
+            .max_wait(config.history_max_wait.0)
+            .max_waiting(config.history_max_waiting.0)
+    });
+    let register = |namespace: Namespace| match &history {
+        Some(history) => handlers(namespace).history(history.clone()),
+        None => handlers(namespace),
+    };
     for name in &config.namespaces {
         if name.is_pattern() {
-            io.of_pattern(&name.0).register(handlers);
+            io.of_pattern(&name.0).register(register);
         } else {
-            handlers(io.of(&name.0));
+            register(io.of(&name.0));
         }
     }
     if !config.namespaces.iter().any(|name| name.0 == "/") {
@@ -113,15 +186,32 @@ fn handlers(namespace: Namespace) -> Namespace {
     namespace.on("join", join).on("leave", leave).on("publish", publish)
 }
 
+/// The check of history over HTTP.
+async fn may_read(admission: Admission, State(policy): State<Arc<Policy>>) -> Result<(), String> {
+    policy.may_read(admission.namespace(), admission.room().unwrap_or_default())
+}
+
 type Room = Result<Data<String>, ExtractError>;
 
-async fn join(socket: Socket, State(policy): State<Arc<Policy>>, room: Room) -> Reply<Outcome> {
+/// `join(room)`, `join(room, {last: 50})`: with that, the room's past comes before the answer.
+async fn join(
+    socket: Socket,
+    State(policy): State<Arc<Policy>>,
+    room: Room,
+    wish: Result<Data<Option<Wish>>, ExtractError>,
+) -> Reply<Outcome> {
     answer(|| {
         policy.within_rate(&socket)?;
         let room = name(room)?;
+        let wish = wish.map_err(|_| "what comes after the room is {last}, {after} or {since}".to_owned())?.0;
         policy.may_join(&socket, &room)?;
-        socket.join(room);
-        Ok(in_rooms(&socket))
+        let Some(wish) = wish else {
+            socket.join(room);
+            return Ok(in_rooms(&socket));
+        };
+        policy.may_read(socket.namespace().name(), &room)?;
+        let Rewound { events, gap } = socket.join_with_history(&room, wish.rewind());
+        Ok(Outcome { past: Some(Past { events, gap }), ..in_rooms(&socket) })
     })
 }
 
@@ -152,14 +242,16 @@ async fn publish(
         policy.may_publish(&socket, &room)?;
         let others = socket.to(&room);
         let receivers = others.count();
-        others.emit(&event, Args(args.collect::<Vec<_>>())).map_err(|error| error.to_string())?;
+        let data: Vec<_> = args.collect();
+        let slow_readers = policy.slow_readers(socket.namespace().name(), &room, data.first());
+        others.policy(slow_readers).emit(&event, Args(data)).map_err(|error| error.to_string())?;
         Ok(Outcome { receivers: Some(receivers), ..Outcome::done() })
     })
 }
 
 impl Outcome {
     fn done() -> Self {
-        Self { ok: true, rooms: None, receivers: None, error: None }
+        Self { ok: true, rooms: None, receivers: None, past: None, error: None }
     }
 }
 
@@ -181,6 +273,23 @@ fn in_rooms(socket: &Socket) -> Outcome {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn slow_readers_have_the_first_rule_that_fits() {
+        let text = "[[slow_readers]]\nroom = \"chart-*\"\npolicy = \"drop-oldest\"\n\
+                    [[slow_readers]]\nnamespace = \"/\"\npolicy = \"latest-by-key\"\nkey = \"symbol\"";
+        let policy = Policy::new(&toml::from_str(text).expect("a configuration"));
+        let check = |namespace: &str, room: &str, data: Value, expected: SlowReaders| {
+            let found = policy.slow_readers(namespace, room, Some(&data));
+            assert_eq!(format!("{found:?}"), format!("{expected:?}"), "{namespace} {room} {data:?}");
+        };
+        let symbol = |value: Value| Value::Object([("symbol".to_owned(), value)].into());
+        check("/x", "chart-1", Value::Null, SlowReaders::drop_oldest());
+        check("/x", "prices", symbol("a".into()), SlowReaders::disconnect());
+        check("/", "prices", symbol("a".into()), SlowReaders::latest_by_key("a"));
+        check("/", "prices", symbol(7.into()), SlowReaders::latest_by_key("7"));
+        check("/", "prices", Value::Null, SlowReaders::disconnect());
+    }
 
     #[test]
     fn the_first_rule_that_fits_counts() {

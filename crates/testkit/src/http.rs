@@ -161,7 +161,10 @@ impl Http {
     }
 
     /// The answer's head only; what follows stays to be read.
-    pub(crate) async fn head(&mut self) -> io::Result<Response> {
+    ///
+    /// # Errors
+    /// If the connection ends before it is complete.
+    pub async fn head(&mut self) -> io::Result<Response> {
         let end = loop {
             if let Some(at) = self.buf.windows(4).position(|w| w == b"\r\n\r\n") {
                 break at;
@@ -184,13 +187,11 @@ impl Http {
         if head.header("transfer-encoding") == Some("chunked") {
             let mut body = Vec::new();
             loop {
-                let line = self.line().await?;
-                let len = usize::from_str_radix(line.trim(), 16).map_err(|_| io::ErrorKind::InvalidData)?;
-                body.extend(self.exactly(len).await?);
-                self.exactly(2).await?;
-                if len == 0 {
+                let chunk = self.chunk().await?;
+                if chunk.is_empty() {
                     return Ok(body);
                 }
+                body.extend(chunk);
             }
         }
         if let Some(len) = head.header("content-length") {
@@ -198,6 +199,18 @@ impl Http {
         }
         while self.more().await.is_ok() {}
         Ok(std::mem::take(&mut self.buf))
+    }
+
+    /// The next chunk of a chunked body whose head was read; empty at its end.
+    ///
+    /// # Errors
+    /// If the connection ends before it is complete.
+    pub async fn chunk(&mut self) -> io::Result<Vec<u8>> {
+        let line = self.line().await?;
+        let len = usize::from_str_radix(line.trim(), 16).map_err(|_| io::ErrorKind::InvalidData)?;
+        let chunk = self.exactly(len).await?;
+        self.exactly(2).await?;
+        Ok(chunk)
     }
 
     async fn line(&mut self) -> io::Result<String> {

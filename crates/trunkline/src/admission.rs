@@ -8,8 +8,12 @@ use parking_lot::Mutex;
 use serde::de::DeserializeOwned;
 use trunkline_proto::sio::OwnedArgs;
 
+use crate::engine::EngineCore;
+use crate::extract::Cx;
+use crate::handler::ErasedCheck;
 use crate::handshake::Handshake;
-use crate::session::Session;
+use crate::io::IoCore;
+use crate::namespace::NamespaceCore;
 
 /// What someone wants to enter a namespace for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,6 +21,8 @@ use crate::session::Session;
 pub enum Purpose {
     /// To connect a socket.
     Connect,
+    /// To read the events of a room over HTTP; see [`History`](crate::History).
+    ReadHistory,
 }
 
 /// A request to enter a namespace, before there is a socket. Checks run in the order of their registration; the first
@@ -26,14 +32,25 @@ pub struct Admission(Arc<Inner>);
 
 struct Inner {
     namespace: Arc<str>,
-    session: Arc<Session>,
+    handshake: Handshake,
+    /// Whose history is to be read.
+    room: Option<Arc<str>>,
     auth: Option<OwnedArgs>,
     data: Mutex<HashMap<TypeId, Box<dyn Any + Send + Sync>>>,
 }
 
 impl Admission {
-    pub(crate) fn new(namespace: Arc<str>, session: Arc<Session>, auth: Option<OwnedArgs>) -> Self {
-        Self(Arc::new(Inner { namespace, session, auth, data: Mutex::default() }))
+    pub(crate) fn to_connect(namespace: Arc<str>, handshake: Handshake, auth: Option<OwnedArgs>) -> Self {
+        Self(Arc::new(Inner { namespace, handshake, room: None, auth, data: Mutex::default() }))
+    }
+
+    pub(crate) fn to_read(
+        namespace: Arc<str>,
+        handshake: Handshake,
+        room: Arc<str>,
+        auth: Option<OwnedArgs>,
+    ) -> Self {
+        Self(Arc::new(Inner { namespace, handshake, room: Some(room), auth, data: Mutex::default() }))
     }
 
     /// The namespace's name.
@@ -43,15 +60,21 @@ impl Admission {
 
     /// What for.
     pub fn purpose(&self) -> Purpose {
-        Purpose::Connect
+        if self.0.room.is_some() { Purpose::ReadHistory } else { Purpose::Connect }
     }
 
-    /// The request that opened the connection.
+    /// The room whose history is to be read; `None` for a socket that connects.
+    pub fn room(&self) -> Option<&str> {
+        self.0.room.as_deref()
+    }
+
+    /// The request that opened the connection, or the one for history.
     pub fn handshake(&self) -> &Handshake {
-        &self.0.session.handshake
+        &self.0.handshake
     }
 
-    /// What the client sent to prove who it is, as `T`; `None` if it sent nothing or something else.
+    /// What the client sent to prove who it is, as `T`; `None` if it sent nothing or something else. A request for history with
+    /// `Authorization: Bearer <token>` has sent `{"token": "<token>"}`.
     pub fn auth<T: DeserializeOwned>(&self) -> Option<T> {
         self.0.auth.as_ref()?.as_args().next()?.deserialize().ok()
     }
@@ -61,10 +84,6 @@ impl Admission {
         self.0.data.lock().insert(TypeId::of::<T>(), Box::new(value));
     }
 
-    pub(crate) fn session(&self) -> &Arc<Session> {
-        &self.0.session
-    }
-
     pub(crate) fn raw_auth(&self) -> Option<&OwnedArgs> {
         self.0.auth.as_ref()
     }
@@ -72,6 +91,41 @@ impl Admission {
     pub(crate) fn take_data(&self) -> HashMap<TypeId, Box<dyn Any + Send + Sync>> {
         std::mem::take(&mut self.0.data.lock())
     }
+}
+
+/// Asks `checks` in order.
+pub(crate) async fn ask(
+    io: &Arc<IoCore>,
+    engine: &Arc<EngineCore>,
+    namespace: &Arc<NamespaceCore>,
+    admission: &Admission,
+    checks: &[Arc<dyn ErasedCheck>],
+) -> Result<(), Refusal> {
+    for check in checks {
+        let future = {
+            let mut cx = Cx {
+                io,
+                engine,
+                handshake: admission.handshake(),
+                namespace,
+                socket: None,
+                admission: Some(admission),
+                auth: admission.raw_auth(),
+                event: "check",
+                args: None,
+                ack: None,
+                ack_taken: false,
+                reason: None,
+            };
+            check.call(&mut cx).map_err(|error| {
+                let refusal = Refusal::new(error.to_string());
+                io.failed("check", None, &error.into(), false);
+                refusal
+            })?
+        };
+        future.await?;
+    }
+    Ok(())
 }
 
 impl std::fmt::Debug for Admission {

@@ -13,10 +13,9 @@ use trunkline_proto::eio::{self, CloseReason, Version};
 use trunkline_proto::sio::{self, DisconnectReason, Kind, OwnedArgs, Violation};
 
 use crate::ack::AckTarget;
-use crate::admission::{Admission, Refusal};
+use crate::admission::{Admission, Refusal, ask};
 use crate::dynamic::Rule;
-use crate::engine::SessionApp;
-use crate::extract::Cx;
+use crate::engine::{EngineCore, SessionApp};
 use crate::handshake::query_pairs;
 use crate::io::IoCore;
 use crate::namespace::{Hold, NamespaceCore};
@@ -75,7 +74,7 @@ const EVENTS_PER_POLL: usize = 64;
 /// The reference's words.
 const INVALID_NAMESPACE: &str = "Invalid namespace";
 /// Bytes of a namespace's name: a pattern keeps the names that clients invent.
-const MAX_NAMESPACE: usize = 256;
+pub(crate) const MAX_NAMESPACE: usize = 256;
 /// Bytes of a CONNECT's payload: it is kept as long as its socket.
 const MAX_AUTH: usize = 16 * 1024;
 /// Bytes that CONNECT and its namespace's name take at most.
@@ -296,7 +295,8 @@ impl Client {
                     // The checks were spared a client that cannot be recovered after all: they are to run.
                     let Entered { namespace, admission, .. } = entered;
                     let name: Arc<str> = Arc::clone(&namespace.namespace().name);
-                    let future = Box::pin(check(Arc::clone(&self.io), namespace, admission, true));
+                    let engine = Arc::clone(&self.session.engine);
+                    let future = Box::pin(check(Arc::clone(&self.io), engine, namespace, admission, true));
                     self.entering.push(Entering { namespace: name, future });
                     return;
                 }
@@ -316,7 +316,7 @@ impl Client {
         let socket = self.socket(id, namespace, admission, None);
         let sid = (!is_v3).then(|| socket.id().as_str());
         // Before it enters the rooms, so that no broadcast overtakes it.
-        self.push(sio::encode_connect(self.io.config.parser, HEADROOM, &namespace.name, sid, None));
+        self.push(self.connect_packet(namespace, sid, None));
         namespace.tell_rooms(socket.enter(&[]));
         socket
     }
@@ -339,9 +339,7 @@ impl Client {
         let socket = self.socket(admitted.id(), namespace, admission, Some(recoverable));
         socket.restore_data(admitted.take_data());
         let (sid, pid) = (socket.id().as_str(), admitted.pid());
-        let name = &namespace.name;
-        let connect =
-            sio::encode_connect(self.io.config.parser, HEADROOM, name, Some(sid), Some(pid.as_str()));
+        let connect = self.connect_packet(namespace, Some(sid), Some(pid.as_str()));
         let connect = Packet::encoded(connect, true, &self.session.engine.budget);
         // CONNECT goes first: not every client keeps events that come before it.
         let missed = admitted.take_missed();
@@ -367,6 +365,19 @@ impl Client {
             }
         }
         Some(socket)
+    }
+
+    fn connect_packet(
+        &self,
+        namespace: &NamespaceCore,
+        sid: Option<&str>,
+        pid: Option<&str>,
+    ) -> sio::Encoded {
+        let (parser, name) = (self.io.config.parser, &namespace.name);
+        match sid {
+            Some(sid) if namespace.takes_ids() => sio::encode_connect_once(parser, HEADROOM, name, sid, pid),
+            _ => sio::encode_connect(parser, HEADROOM, name, sid, pid),
+        }
     }
 
     /// Bytes that the client's outbox takes, with a margin for CONNECT.
@@ -607,7 +618,7 @@ async fn admit(
     name: Arc<str>,
     auth: Option<OwnedArgs>,
 ) -> Result<Entered, Refusal> {
-    let admission = Admission::new(Arc::clone(&name), Arc::clone(&session), auth);
+    let admission = Admission::to_connect(Arc::clone(&name), session.handshake.clone(), auth);
     let mut found = io.enter(&name);
     if found.is_none() {
         for parent in io.functions() {
@@ -624,45 +635,23 @@ async fn admit(
         && hold.namespace().log().is_some_and(|log| {
             !log.settings.runs_checks() && log.could_restore(&Claim::of(admission.raw_auth()), limit)
         });
-    check(io, hold, admission, !is_spared).await
+    check(io, Arc::clone(&session.engine), hold, admission, !is_spared).await
 }
 
 /// Asks the checks of a namespace, if they `are_asked`.
 async fn check(
     io: Arc<IoCore>,
+    engine: Arc<EngineCore>,
     hold: Hold,
     admission: Admission,
     are_asked: bool,
 ) -> Result<Entered, Refusal> {
-    if !are_asked {
-        return Ok(Entered { namespace: hold, admission, is_checked: false });
+    if are_asked {
+        let namespace = hold.namespace();
+        let table = namespace.table.read();
+        ask(&io, &engine, namespace, &admission, &table.checks).await?;
     }
-    let namespace = hold.namespace();
-    let table = namespace.table.read();
-    for check in &table.checks {
-        let future = {
-            let mut cx = Cx {
-                io: &io,
-                session: admission.session(),
-                namespace,
-                socket: None,
-                admission: Some(&admission),
-                auth: admission.raw_auth(),
-                event: "check",
-                args: None,
-                ack: None,
-                ack_taken: false,
-                reason: None,
-            };
-            check.call(&mut cx).map_err(|error| {
-                let refusal = Refusal::new(error.to_string());
-                io.failed("check", None, &error.into(), false);
-                refusal
-            })?
-        };
-        future.await?;
-    }
-    Ok(Entered { namespace: hold, admission, is_checked: true })
+    Ok(Entered { namespace: hold, admission, is_checked: are_asked })
 }
 
 /// Protocol 4: the namespace's query as an object of strings.

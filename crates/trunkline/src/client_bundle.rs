@@ -114,12 +114,14 @@ fn compress(content: &[u8]) -> std::io::Result<Vec<u8>> {
     encoder.finish()
 }
 
-/// Whether `If-None-Match` names this form; weak comparison (RFC 9110, 13.1.2), since proxies weaken tags.
 fn is_known(headers: &HeaderMap, etag: &HeaderValue) -> bool {
-    headers
-        .get_all(header::IF_NONE_MATCH)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
+    let values = headers.get_all(header::IF_NONE_MATCH).iter();
+    is_named(values.filter_map(|value| value.to_str().ok()), etag)
+}
+
+/// Whether these values of `If-None-Match` name `etag`; weak comparison (RFC 9110, 13.1.2), since proxies weaken tags.
+pub(crate) fn is_named<'a>(values: impl Iterator<Item = &'a str>, etag: &HeaderValue) -> bool {
+    values
         .flat_map(|value| value.split(','))
         .map(str::trim)
         .any(|tag| tag == "*" || tag.strip_prefix("W/").unwrap_or(tag).as_bytes() == etag.as_bytes())

@@ -19,6 +19,9 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
+use futures_core::future::BoxFuture;
+use http::{Request, Response};
 use trunkline_proto::eio::{self, CloseReason, TransportKind, Version};
 use trunkline_proto::sio::DisconnectReason;
 use trunkline_proto::ws::{self, OpCode};
@@ -26,11 +29,12 @@ use trunkline_proto::ws::{self, OpCode};
 use crate::config::{Config, Transport, engine_setters};
 use crate::error::EmitError;
 use crate::handshake::Handshake;
+use crate::history::Address;
 use crate::metrics::{Metrics, Snapshot};
 use crate::outbox::Sink;
 use crate::rate::Rate;
 use crate::serve::worker;
-use crate::service::{EngineLayer, EngineService, NotFound};
+use crate::service::{EngineLayer, EngineService, NotFound, Payload};
 use crate::session::{Command, Session};
 use crate::session_task::SessionTask;
 use crate::shard::{Class, Push, Shard};
@@ -43,6 +47,24 @@ use crate::wire::{Budget, Packet, Wire};
 pub(crate) trait App: Send + Sync + 'static {
     /// The application's half of a new session.
     fn open(&self, session: &Arc<Session>) -> Box<dyn SessionApp>;
+
+    /// The room whose history is at this path, if it is one; `rest` is what follows the server's path and a slash.
+    fn history_of(&self, rest: &str) -> Option<Address> {
+        let _ = rest;
+        None
+    }
+
+    /// Answers a request for the history of a room.
+    fn history(
+        &self,
+        engine: &Arc<EngineCore>,
+        address: Address,
+        request: &Request<()>,
+        is_cross_origin: bool,
+    ) -> BoxFuture<'static, Response<Payload>> {
+        let _ = (engine, address, request, is_cross_origin);
+        Box::pin(std::future::ready(Response::new(Payload::Whole(Bytes::new()))))
+    }
 }
 
 /// The application's half of one session; called by the session's task only.
@@ -82,12 +104,16 @@ pub(crate) struct EngineCore {
     pub(crate) shards: Arc<[Arc<Shard>]>,
     pub(crate) budget: Arc<Budget>,
     pub(crate) metrics: Arc<Metrics>,
-    app: Box<dyn App>,
+    pub(crate) app: Box<dyn App>,
     node: [u8; 3],
     next_shard: AtomicUsize,
     flushers: Box<[Arc<AtomicBool>]>,
     handshakes: Option<Rate>,
     closing: AtomicBool,
+    /// Told when it begins to close.
+    close_begun: tokio::sync::Notify,
+    /// Requests for history that wait or stream.
+    readers: AtomicUsize,
     sessions: AtomicUsize,
     /// Sessions whose task has not ended: more than `sessions`, by those that say goodbye.
     tasks: AtomicUsize,
@@ -129,6 +155,8 @@ impl EngineCore {
             flushers,
             handshakes,
             closing: AtomicBool::new(false),
+            close_begun: tokio::sync::Notify::new(),
+            readers: AtomicUsize::new(0),
             sessions: AtomicUsize::new(0),
             tasks: AtomicUsize::new(0),
             emptied: tokio::sync::Notify::new(),
@@ -248,6 +276,27 @@ impl EngineCore {
         self.closing.load(Ordering::Acquire)
     }
 
+    /// Ready once it is closing.
+    pub(crate) async fn closing(&self) {
+        let begun = self.close_begun.notified();
+        tokio::pin!(begun);
+        begun.as_mut().enable();
+        if !self.is_closing() {
+            begun.await;
+        }
+    }
+
+    /// A request for history waits.
+    pub(crate) fn reader_came(&self) {
+        self.readers.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// It waits no more.
+    pub(crate) fn reader_went(&self) {
+        self.readers.fetch_sub(1, Ordering::AcqRel);
+        self.emptied.notify_waiters();
+    }
+
     /// Whether another session may be opened.
     pub(crate) fn has_place(&self) -> bool {
         !self.is_closing() && self.session_count() < self.config.max_sessions
@@ -262,6 +311,7 @@ impl EngineCore {
     /// returns when none is left.
     pub(crate) async fn close(&self, pace: Option<u32>) {
         self.closing.store(true, Ordering::Release);
+        self.close_begun.notify_waiters();
         let sessions: Vec<_> = self.shards.iter().flat_map(|shard| shard.sessions()).collect();
         let step = pace.map_or(u32::MAX, |pace| (pace / STEPS_PER_SECOND).max(1));
         let pause = pace.map(|pace| Duration::from_secs(1) * step / pace.max(1));
@@ -277,7 +327,11 @@ impl EngineCore {
         self.wait_for(&self.sessions).await;
         // Their tasks go on for a moment: disconnect handlers, the last bytes. Not for ever: one of those handlers may be
         // who waits here.
-        drop(tokio::time::timeout(HANDLERS_TIMEOUT, self.wait_for(&self.tasks)).await);
+        let rest = async {
+            self.wait_for(&self.readers).await;
+            self.wait_for(&self.tasks).await;
+        };
+        drop(tokio::time::timeout(HANDLERS_TIMEOUT, rest).await);
     }
 
     async fn wait_for(&self, count: &AtomicUsize) {
@@ -298,9 +352,18 @@ impl EngineCore {
 
     pub(crate) fn snapshot(&self) -> Snapshot {
         let mut snapshot = Snapshot::of(&self.metrics);
-        self.shards.iter().for_each(|shard| snapshot.add(&shard.counters));
+        for shard in &*self.shards {
+            snapshot.add(&shard.counters);
+            shard.with(|state| {
+                for (_, outbox) in &state.outboxes {
+                    snapshot.queued += outbox.bytes as u64;
+                    snapshot.blocked_sessions += u64::from(outbox.since.is_some());
+                }
+            });
+        }
         snapshot.sessions = self.session_count() as u64;
         snapshot.memory = self.budget.used() as u64;
+        snapshot.history_waiting = self.readers.load(Ordering::Relaxed) as u64;
         let sessions = self.shards.iter().flat_map(|shard| shard.sessions());
         snapshot.websocket_sessions =
             sessions.filter(|s| s.transport() == TransportKind::WebSocket).count() as u64;
@@ -518,7 +581,7 @@ impl EngineSession {
     fn push(&self, packet: &Arc<Packet>) -> Result<(), EmitError> {
         match self.0.push(packet, Class::Event) {
             Push::Taken | Push::Dropped => Ok(()),
-            Push::Full => Err(EmitError::Full),
+            Push::Full | Push::Shed => Err(EmitError::Full),
             Push::Closed => Err(EmitError::Closed),
         }
     }

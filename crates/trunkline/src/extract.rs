@@ -9,17 +9,19 @@ use trunkline_proto::sio::{self, DecodeError, DisconnectReason, OwnedArgs};
 
 use crate::ack::{Ack, AckTarget};
 use crate::admission::Admission;
+use crate::engine::EngineCore;
 use crate::handler::{CheckPhase, ConnectPhase, DisconnectPhase, EventPhase, Phase};
 use crate::handshake::Handshake;
 use crate::io::{Io, IoCore, States};
 use crate::namespace::{Namespace, NamespaceCore};
-use crate::session::Session;
 use crate::socket::Socket;
 
 /// Where extractors find what they give. The parts are those of one call.
 pub struct Cx<'a> {
     pub(crate) io: &'a Arc<IoCore>,
-    pub(crate) session: &'a Arc<Session>,
+    pub(crate) engine: &'a Arc<EngineCore>,
+    /// The request that opened the connection, or the one that asks for history.
+    pub(crate) handshake: &'a Handshake,
     pub(crate) namespace: &'a Arc<NamespaceCore>,
     pub(crate) socket: Option<&'a Socket>,
     pub(crate) admission: Option<&'a Admission>,
@@ -176,12 +178,12 @@ in_phases! {
     [] Socket, (EventPhase, ConnectPhase, DisconnectPhase), |cx| {
         cx.socket.cloned().ok_or_else(|| Cx::missing("Socket"))
     };
-    [] Io, (EventPhase, ConnectPhase, DisconnectPhase, CheckPhase), |cx| Ok(Io::from_session(cx.session, cx.io));
+    [] Io, (EventPhase, ConnectPhase, DisconnectPhase, CheckPhase), |cx| Ok(Io::of_engine(cx.engine, cx.io));
     [] Namespace, (EventPhase, ConnectPhase, DisconnectPhase), |cx| {
         Ok(Namespace::from_core(Arc::clone(cx.namespace)))
     };
     [] Params, (EventPhase, ConnectPhase, DisconnectPhase, CheckPhase), |cx| Ok(Params(cx.namespace.params.clone()));
-    [] Handshake, (EventPhase, ConnectPhase, DisconnectPhase, CheckPhase), |cx| Ok(cx.session.handshake.clone());
+    [] Handshake, (EventPhase, ConnectPhase, DisconnectPhase, CheckPhase), |cx| Ok(cx.handshake.clone());
     [T: DeserializeOwned] Auth<T>, (EventPhase, ConnectPhase, DisconnectPhase, CheckPhase), |cx| {
         let decoded = match cx.auth.and_then(|auth| auth.as_args().next().map(|arg| arg.deserialize())) {
             Some(decoded) => decoded.map_err(|e| e.to_string()),

@@ -133,6 +133,8 @@ pub(crate) trait ErasedHandler: Send + Sync {
 /// A check without its types.
 pub(crate) trait ErasedCheck: Send + Sync {
     fn call(&self, cx: &mut Cx<'_>) -> Result<BoxFuture<'static, Result<(), Refusal>>, ExtractError>;
+
+    fn missing_state(&self, states: &States) -> Option<&'static str>;
 }
 
 struct Erased<H, A, P>(H, PhantomData<fn(A, P)>);
@@ -146,6 +148,10 @@ impl<H: Handler<A, P>, A, P> ErasedHandler for Erased<H, A, P> {
 impl<C: Check<A>, A> ErasedCheck for Erased<C, A, CheckPhase> {
     fn call(&self, cx: &mut Cx<'_>) -> Result<BoxFuture<'static, Result<(), Refusal>>, ExtractError> {
         self.0.call(cx)
+    }
+
+    fn missing_state(&self, states: &States) -> Option<&'static str> {
+        self.0.missing_state(states)
     }
 }
 

@@ -3,10 +3,12 @@
 use std::any::{Any, TypeId};
 use std::collections::{BTreeMap, HashMap};
 use std::future::Future;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
+use futures_core::future::BoxFuture;
+use http::{Request, Response};
 use parking_lot::{Mutex, RwLock};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -14,18 +16,20 @@ use trunkline_proto::sio::Parser;
 
 use crate::admission::Admission;
 use crate::broadcast::{Answer, Broadcast, IntoRooms, RemoteSocket};
-use crate::client::Client;
+use crate::client::{Client, MAX_NAMESPACE};
 use crate::config::{Config, engine_setters};
 use crate::dynamic::{ParentCore, ParentNamespace, Pattern, Rule};
 use crate::engine::{App, EngineCore, Parts, SessionApp};
 use crate::error::BroadcastError;
 use crate::handler::{Handler, HandlerError};
+use crate::history::Address;
 use crate::log::Writer;
 use crate::metrics::Snapshot;
 use crate::namespace::{Hold, Namespace, NamespaceCore, Namespaces};
 use crate::recovery::{Logs, NamespaceLog, Recovery};
-use crate::service::{EngineLayer, EngineService, NotFound};
+use crate::service::{EngineLayer, EngineService, NotFound, Payload};
 use crate::session::Session;
+use crate::slow::SlowReaders;
 use crate::socket::{Socket, SocketId};
 
 /// A Socket.IO server; a cheap handle.
@@ -58,6 +62,8 @@ pub(crate) struct Shared {
     pub(crate) logs: Arc<Logs>,
     /// Writes those that have files.
     pub(crate) log_writer: Arc<Writer>,
+    /// Whether any namespace lets its events be read over HTTP.
+    pub(crate) has_history: AtomicBool,
 }
 
 type NamespaceHook = Arc<dyn Fn(&Namespace) + Send + Sync>;
@@ -126,9 +132,14 @@ impl Shared {
     /// Runs a hook of the application; a panic ends nothing but that call.
     pub(crate) fn guard(&self, what: &str, call: impl FnOnce()) {
         if std::panic::catch_unwind(std::panic::AssertUnwindSafe(call)).is_err() {
-            self.parts.metrics.handler_panics.add(1);
-            tracing::error!(what, "a hook panicked");
+            self.guard_failed(what);
         }
+    }
+
+    /// A function of the application has panicked.
+    pub(crate) fn guard_failed(&self, what: &str) {
+        self.parts.metrics.handler_panics.add(1);
+        tracing::error!(what, "a hook panicked");
     }
 
     /// Tells metrics, log and error hook of a handler's failure.
@@ -185,6 +196,21 @@ impl IoCore {
                 return Some(hold);
             }
         }
+    }
+
+    /// As [`IoCore::enter`], for one who only reads: a namespace that does not exist is made if a pattern makes it that has history.
+    pub(crate) fn enter_to_read(&self, name: &str) -> Option<Hold> {
+        let is_made = |parent: &Arc<ParentCore>| match &parent.rule {
+            Rule::Pattern(pattern) => {
+                pattern.matches(name).is_some() && parent.table.read().history.is_some()
+            }
+            Rule::Function(_) => false,
+        };
+        let exists = self.namespaces.get(name).is_some();
+        if exists || (name.len() <= MAX_NAMESPACE && self.parents.read().iter().any(is_made)) {
+            return self.enter(name);
+        }
+        None
     }
 
     /// The namespace of a parent whose function has admitted the name.
@@ -304,8 +330,8 @@ impl Io {
         }
     }
 
-    pub(crate) fn from_session(session: &Arc<Session>, core: &Arc<IoCore>) -> Self {
-        Self { core: Arc::clone(core), engine: Arc::clone(&session.engine) }
+    pub(crate) fn of_engine(engine: &Arc<EngineCore>, core: &Arc<IoCore>) -> Self {
+        Self { core: Arc::clone(core), engine: Arc::clone(engine) }
     }
 
     /// Wraps an application's service, such as an axum router: one port for its routes and for sockets.
@@ -391,6 +417,11 @@ impl Io {
     /// All sockets of `/`; see [`Namespace::volatile`].
     pub fn volatile(&self) -> Broadcast {
         self.root().volatile()
+    }
+
+    /// All sockets of `/`; see [`Broadcast::policy`].
+    pub fn policy(&self, policy: SlowReaders) -> Broadcast {
+        self.root().policy(policy)
     }
 
     /// All sockets of `/`; see [`Namespace::local`].
@@ -624,6 +655,7 @@ impl IoBuilder {
                     noticing,
                     logs: Arc::default(),
                     log_writer: Arc::default(),
+                    has_history: AtomicBool::new(false),
                 }),
                 namespaces: Namespaces::default(),
                 parents: RwLock::default(),
@@ -658,5 +690,19 @@ impl App for IoApp {
     fn open(&self, session: &Arc<Session>) -> Box<dyn SessionApp> {
         self.0.shared.logs.keep_tidy();
         Box::new(Client::new(Arc::clone(&self.0), Arc::clone(session)))
+    }
+
+    fn history_of(&self, rest: &str) -> Option<Address> {
+        if self.0.has_history.load(Ordering::Acquire) { Address::parse(rest) } else { None }
+    }
+
+    fn history(
+        &self,
+        engine: &Arc<EngineCore>,
+        address: Address,
+        request: &Request<()>,
+        is_cross_origin: bool,
+    ) -> BoxFuture<'static, Response<Payload>> {
+        crate::history::answer(&self.0, engine, address, request, is_cross_origin)
     }
 }

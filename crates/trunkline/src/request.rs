@@ -11,7 +11,7 @@ use std::time::Duration;
 use bytes::{Buf, Bytes};
 use futures_core::future::BoxFuture;
 use http::header::{self, HeaderMap, HeaderValue};
-use http::{Method, Request, Response, StatusCode};
+use http::{Method, Request, Response, StatusCode, Uri};
 use http_body::Body;
 use http_body_util::BodyExt;
 use tokio::sync::oneshot;
@@ -22,7 +22,9 @@ use crate::client_bundle;
 use crate::config::ConnectionError;
 use crate::cors::Judgement;
 use crate::engine::EngineCore;
-use crate::handshake::{ConnectionInfo, Handshake};
+use crate::handshake::{ConnectionInfo, Handshake, query_pairs};
+use crate::history::Address;
+use crate::service::Payload;
 use crate::session::{Command, PostBody, Session};
 use crate::shard::NoPoll;
 use crate::transport::polling::{self, Encoding, Style};
@@ -38,6 +40,8 @@ pub struct Answer(Inner);
 enum Inner {
     Ready(Option<Response<Bytes>>),
     Later(BoxFuture<'static, Response<Bytes>>),
+    /// History, which may go on.
+    Other(BoxFuture<'static, Response<Payload>>),
 }
 
 impl std::fmt::Debug for Inner {
@@ -51,10 +55,12 @@ impl Answer {
         Self(Inner::Ready(Some(response)))
     }
 
-    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Response<Bytes>> {
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Response<Payload>> {
+        let whole = |response: Response<Bytes>| response.map(Payload::Whole);
         match &mut self.0 {
-            Inner::Ready(response) => Poll::Ready(response.take().unwrap_or_default()),
-            Inner::Later(future) => Pin::new(future).poll(cx),
+            Inner::Ready(response) => Poll::Ready(whole(response.take().unwrap_or_default())),
+            Inner::Later(future) => Pin::new(future).poll(cx).map(whole),
+            Inner::Other(future) => Pin::new(future).poll(cx),
         }
     }
 }
@@ -86,6 +92,19 @@ impl Frame {
             self.finish(result)
         })))
     }
+
+    fn other(self, future: BoxFuture<'static, Response<Payload>>) -> Answer {
+        Answer(Inner::Other(Box::pin(async move {
+            let mut response = future.await;
+            let headers = response.headers_mut();
+            self.core.config.cors.decorate(&self.judgement, headers);
+            // What is kept for a page is not for one of a foreign origin, which is refused.
+            if !headers.get_all(header::VARY).iter().any(|name| name == "Origin") {
+                headers.append(header::VARY, HeaderValue::from_static("Origin"));
+            }
+            response
+        })))
+    }
 }
 
 /// Answers one request below the path.
@@ -112,7 +131,20 @@ where
     if frame.judgement == Judgement::Foreign {
         return frame.now(Err(Refusal::Origin));
     }
+    if let Some(address) = history_of(core, request.uri()) {
+        let is_cross_origin = matches!(frame.judgement, Judgement::Allowed(_));
+        let answer = core.app.history(core, address, &without_body(request), is_cross_origin);
+        return frame.other(answer);
+    }
     route(frame, request)
+}
+
+/// The room whose history is asked for; what Engine.IO's clients ask for is never that.
+fn history_of(core: &EngineCore, uri: &Uri) -> Option<Address> {
+    let rest = uri.path().strip_prefix(&*core.config.path)?.strip_prefix('/')?;
+    let address = core.app.history_of(rest)?;
+    let is_engine = query_pairs(uri.query().unwrap_or_default()).any(|(name, _)| name == "EIO");
+    (!is_engine).then_some(address)
 }
 
 /// Why a request is not served.

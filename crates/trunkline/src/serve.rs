@@ -8,8 +8,8 @@ use std::convert::Infallible;
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -17,7 +17,7 @@ use http::{Request, Response};
 use http_body::Body;
 use hyper::body::Incoming;
 use tokio::net::TcpStream;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 
 use crate::handshake::ConnectionInfo;
 use crate::transport::head_timer::{HeadTimer, Watched};
@@ -276,16 +276,23 @@ where
     B: Body<Data = Bytes> + Send + 'static,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
+    let abort = Arc::new(Notify::new());
+    let aborted = Arc::clone(&abort);
     let service = hyper::service::service_fn(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(info);
-        let (mut app, holds) = (app.clone(), holds.clone());
+        let (mut app, holds, aborted) = (app.clone(), holds.clone(), Arc::clone(&aborted));
         async move {
             std::future::poll_fn(|cx| app.poll_ready(cx)).await?;
             let response = app.call(request).await;
-            if let (Some(holds), Ok(response)) = (holds, &response)
-                && response.extensions().get::<HoldHead>().is_some()
-            {
-                holds.store(true, Ordering::Relaxed);
+            if let Ok(response) = &response {
+                // Nearly all have none.
+                let extensions = response.extensions();
+                if let (Some(holds), Some(HoldHead)) = (holds, extensions.get()) {
+                    holds.store(true, Ordering::Relaxed);
+                }
+                if let Some(Abort(connection)) = extensions.get() {
+                    connection.get_or_init(|| aborted);
+                }
             }
             response
         }
@@ -298,8 +305,26 @@ where
         .max_buf_size(MAX_HEAD)
         .serve_connection(io, service)
         .with_upgrades();
-    if let Err(error) = Watched::new(connection, timer).await {
-        tracing::debug!(%error, "an HTTP connection ended");
+    tokio::select! {
+        result = Watched::new(connection, timer) => {
+            if let Err(error) = result {
+                tracing::debug!(%error, "an HTTP connection ended");
+            }
+        }
+        () = abort.notified() => tracing::debug!("an HTTP connection was ended: it took nothing"),
+    }
+}
+
+/// Ends a connection of ours from outside; a response extension.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Abort(Arc<OnceLock<Arc<Notify>>>);
+
+impl Abort {
+    /// Does nothing where somebody else serves.
+    pub(crate) fn abort(&self) {
+        if let Some(connection) = self.0.get() {
+            connection.notify_one();
+        }
     }
 }
 

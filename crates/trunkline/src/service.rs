@@ -13,6 +13,7 @@ use http_body::{Body, Frame, SizeHint};
 use http_body_util::Full;
 
 use crate::engine::EngineCore;
+use crate::history::EventStream;
 use crate::request::{Answer, answer};
 
 /// Wraps a service so that requests below the server's path are answered by it; see `Io::layer`.
@@ -109,14 +110,20 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         match self.project() {
-            ResponseFutureProj::Ours { answer } => answer
-                .poll(cx)
-                .map(|response| Ok(response.map(|body| ResponseBody::Ours { body: Full::new(body) }))),
+            ResponseFutureProj::Ours { answer } => {
+                answer.poll(cx).map(|response| Ok(response.map(ResponseBody::of)))
+            }
             ResponseFutureProj::Inner { future } => {
                 future.poll(cx).map_ok(|response| response.map(|body| ResponseBody::Inner { body }))
             }
         }
     }
+}
+
+/// The body of an answer of ours, not sent yet.
+pub(crate) enum Payload {
+    Whole(Bytes),
+    Events(EventStream),
 }
 
 pin_project_lite::pin_project! {
@@ -129,11 +136,24 @@ pin_project_lite::pin_project! {
         Ours {
             body: Full<Bytes>,
         },
+        /// From this server, and it goes on.
+        Events {
+            body: EventStream,
+        },
         /// From the wrapped service.
         Inner {
             #[pin]
             body: R,
         },
+    }
+}
+
+impl<R> ResponseBody<R> {
+    fn of(payload: Payload) -> Self {
+        match payload {
+            Payload::Whole(bytes) => Self::Ours { body: Full::new(bytes) },
+            Payload::Events(body) => Self::Events { body },
+        }
     }
 }
 
@@ -149,6 +169,9 @@ impl<R: Body<Data = Bytes>> Body for ResponseBody<R> {
             ResponseBodyProj::Ours { body } => {
                 Pin::new(body).poll_frame(cx).map(|frame| frame.map(|f| f.map_err(|never| match never {})))
             }
+            ResponseBodyProj::Events { body } => {
+                Pin::new(body).poll_frame(cx).map(|frame| frame.map(|f| f.map_err(|never| match never {})))
+            }
             ResponseBodyProj::Inner { body } => body.poll_frame(cx),
         }
     }
@@ -156,6 +179,7 @@ impl<R: Body<Data = Bytes>> Body for ResponseBody<R> {
     fn is_end_stream(&self) -> bool {
         match self {
             Self::Ours { body } => body.is_end_stream(),
+            Self::Events { body } => body.is_end_stream(),
             Self::Inner { body } => body.is_end_stream(),
         }
     }
@@ -163,6 +187,7 @@ impl<R: Body<Data = Bytes>> Body for ResponseBody<R> {
     fn size_hint(&self) -> SizeHint {
         match self {
             Self::Ours { body } => body.size_hint(),
+            Self::Events { body } => body.size_hint(),
             Self::Inner { body } => body.size_hint(),
         }
     }

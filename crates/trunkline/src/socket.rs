@@ -5,10 +5,10 @@ use std::borrow::Borrow;
 use std::collections::HashMap;
 use std::fmt;
 use std::future::Future;
-use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
-use std::sync::{Arc, Weak};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
+use std::sync::{Arc, OnceLock, Weak};
 use std::task::Poll;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use serde::de::DeserializeOwned;
@@ -22,9 +22,11 @@ use crate::config::Transport;
 use crate::error::EmitError;
 use crate::handler::{ErasedHandler, EventPhase, Handler, erase};
 use crate::handshake::Handshake;
+use crate::history::{Rewind, Rewound};
 use crate::io::{Io, IoCore};
 use crate::log::PLACEHOLDER;
 use crate::namespace::{Namespace, NamespaceCore, Outgoing};
+use crate::once::{ExactlyOnce, Keys};
 use crate::outbox::Mode;
 use crate::recovery::NamespaceLog;
 use crate::rooms::{RoomEvent, Target};
@@ -116,6 +118,10 @@ pub(crate) struct SocketCore {
     /// In a namespace with recovery.
     recoverable: Option<Box<Recoverable>>,
     pub(crate) acks: PendingAcks,
+    /// The client repeats events with the same ack id.
+    pub(crate) keeps_ids: AtomicBool,
+    /// What was answered to events with a key.
+    keys: OnceLock<Arc<Keys>>,
     extras: Mutex<Option<Box<Extras>>>,
 }
 
@@ -170,6 +176,8 @@ impl Socket {
             auth: auth.map(Box::new),
             recoverable: recoverable.map(Box::new),
             acks: PendingAcks::default(),
+            keeps_ids: AtomicBool::new(false),
+            keys: OnceLock::new(),
             extras: Mutex::new(extras),
         }))
     }
@@ -186,7 +194,7 @@ impl Socket {
 
     /// The server it belongs to.
     pub fn io(&self) -> Io {
-        Io::from_session(&self.0.session, &self.0.io)
+        Io::of_engine(&self.0.session.engine, &self.0.io)
     }
 
     /// The request that opened the connection.
@@ -198,6 +206,16 @@ impl Socket {
     /// send it as the query of the namespace: an object of strings.
     pub fn auth<T: DeserializeOwned>(&self) -> Option<T> {
         self.0.auth.as_ref()?.as_args().next()?.deserialize().ok()
+    }
+
+    /// What was answered to events with a key, in this session: before a connection that was lost, too.
+    pub(crate) fn keys(&self, settings: &ExactlyOnce) -> Arc<Keys> {
+        let new = || Keys::new(settings, &self.0.session.engine.budget);
+        let keys = self.0.keys.get_or_init(|| match &self.0.recoverable {
+            Some(recoverable) => self.0.namespace.kept_keys.of(recoverable.pid, new),
+            None => new(),
+        });
+        Arc::clone(keys)
     }
 
     pub(crate) fn raw_auth(&self) -> Option<&OwnedArgs> {
@@ -291,11 +309,17 @@ impl Socket {
         budget.relieve();
         // Nobody comes back to a socket that cannot be recovered.
         let is_kept = is_kept && self.0.recoverable.is_some();
-        log.emit(encoded, flags.compress, budget, &target, is_kept, |packet| {
+        let mut bytes = 0;
+        let sent = log.emit(encoded, flags.compress, budget, &target, is_kept, |packet| {
+            bytes = packet.cost();
             let sent = self.send(packet, class);
             let is_sent = sent.is_ok();
             (sent, is_sent)
-        })
+        });
+        if is_kept {
+            namespace.readers.tell(&target.rooms, bytes);
+        }
+        sent
     }
 
     fn emit_with_ack_flags<T: DeserializeOwned>(
@@ -347,21 +371,32 @@ impl Socket {
                 self.0.session.command(Command::Close(CloseReason::SlowReader));
                 Err(EmitError::Full)
             }
-            Push::Full => Err(EmitError::Full),
+            Push::Full | Push::Shed => Err(EmitError::Full),
             Push::Closed => Err(EmitError::Closed),
         }
     }
 
-    /// Ready when nothing waits to be sent to this client, or when it is gone.
-    pub fn drained(&self) -> impl Future<Output = ()> + Send + 'static {
-        let session = Arc::clone(&self.0.session);
+    /// Ready when nothing waits to be sent to this client: after [`EmitError::Full`] there is room again. What the kernel or a proxy
+    /// holds does not count.
+    ///
+    /// # Errors
+    /// [`EmitError::Closed`] if the socket is not connected, or disconnects meanwhile.
+    pub fn drained(&self) -> impl Future<Output = Result<(), EmitError>> + Send + 'static {
+        let core = Arc::clone(&self.0);
         std::future::poll_fn(move |cx| {
-            session.shard.with(|state| match state.get(session.slot) {
-                Some(outbox) if outbox.bytes > 0 || outbox.mode == Mode::Flushing => {
-                    outbox.on_drained(cx.waker());
-                    Poll::Pending
+            core.session.shard.with(|state| {
+                // Under the shard's lock, as the disconnect is.
+                if core.state.load(Ordering::Acquire) == DISCONNECTED {
+                    return Poll::Ready(Err(EmitError::Closed));
                 }
-                _ => Poll::Ready(()),
+                match state.get(core.session.slot) {
+                    Some(outbox) if outbox.bytes > 0 || outbox.mode == Mode::Flushing => {
+                        outbox.on_drained(cx.waker());
+                        Poll::Pending
+                    }
+                    Some(_) => Poll::Ready(Ok(())),
+                    None => Poll::Ready(Err(EmitError::Closed)),
+                }
             })
         })
     }
@@ -387,6 +422,61 @@ impl Socket {
                 state.rooms.leave(member, self, room, events);
             }
         });
+    }
+
+    /// Enters a room, and sends what the room's log has of its past: in order, before all that is sent to the room from now on, and
+    /// nothing that this socket has got already. Of a room that it is in it gets nothing, nor before the connect handler and while it
+    /// is disconnected. Events with an acknowledgement and volatile ones are not kept.
+    ///
+    /// A client whose connection breaks before it has got all of it is a new one when it comes back, so that its connect handler does
+    /// the same again.
+    ///
+    /// ```
+    /// use trunkline::{Auth, Io, Recovery, Rewind, Socket};
+    ///
+    /// #[derive(serde::Deserialize)]
+    /// struct Wish {
+    ///     /// What the page has seen last.
+    ///     seen: Option<String>,
+    /// }
+    ///
+    /// let io = Io::builder().recovery(Recovery::memory()).build();
+    /// io.of("/").on_connect(async |socket: Socket, Auth(wish): Auth<Wish>| {
+    ///     socket.join_with_history("lobby", wish.seen.map_or(Rewind::last(50), |seen| Rewind::after(&seen)));
+    /// });
+    /// ```
+    pub fn join_with_history(&self, room: &str, rewind: Rewind) -> Rewound {
+        let Some(log) = self.0.namespace.log() else {
+            self.join(room);
+            return Rewound { events: 0, gap: true };
+        };
+        if !self.is_connected() {
+            self.join(room);
+            return Rewound::default();
+        }
+        let room: Arc<str> = Arc::from(room);
+        let session = &self.0.session;
+        session.engine.budget.relieve();
+        let within = self.rooms();
+        let queued = session.shard.with(|state| state.get(session.slot).map_or(0, |outbox| outbox.bytes));
+        let limit = session.engine.config.max_send_buffer.saturating_sub(queued);
+        let pid = self.0.recoverable.as_ref().map(|recoverable| &recoverable.pid);
+        let (events, rewound) = log.rewind(self, pid, (&room, rewind.0), (&within, limit), |past| {
+            let mut events = Vec::new();
+            let has_joined = session.shard.with(|state| {
+                let member = self.0.member.load(Ordering::Acquire);
+                let has_joined = state.rooms.join(member, self, &room, &mut events);
+                if has_joined
+                    && !state.push_all(session.slot, past.iter().map(|packet| (packet, Class::Event)))
+                {
+                    session.command(Command::Close(CloseReason::SlowReader));
+                }
+                has_joined
+            });
+            (events, has_joined)
+        });
+        self.0.namespace.tell_rooms(events);
+        rewound
     }
 
     fn change_rooms(
@@ -608,6 +698,10 @@ impl Socket {
             self.0.session.shard.with(|state| {
                 let before = self.0.state.swap(DISCONNECTED, Ordering::AcqRel);
                 let member = self.0.member.swap(NO_MEMBER, Ordering::AcqRel);
+                if let Some(outbox) = state.get(self.0.session.slot) {
+                    // Those who wait for this socket are to know; others look and wait on.
+                    outbox.wake_drained();
+                }
                 (before == CONNECTED).then(|| state.rooms.remove(member, &mut events))
             })
         };
@@ -616,6 +710,9 @@ impl Socket {
             Some((log, recoverable)) => log.leave(&self.0, &recoverable.pid, reason, self.data(), run),
         };
         self.0.acks.close();
+        if let (Some(recoverable), Some(_)) = (&self.0.recoverable, self.0.keys.get()) {
+            self.0.namespace.kept_keys.left(recoverable.pid, Instant::now());
+        }
         let Some(rooms) = rooms else { return false };
         if self.0.namespace.wants_disconnecting() {
             let own: Arc<str> = Arc::from(self.id().as_str());
@@ -648,6 +745,10 @@ impl Socket {
 
     pub(crate) fn io_core(&self) -> &Arc<IoCore> {
         &self.0.io
+    }
+
+    pub(crate) fn core_arc(&self) -> &Arc<SocketCore> {
+        &self.0
     }
 
     pub(crate) fn core(&self) -> &SocketCore {

@@ -14,6 +14,7 @@ use trunkline_proto::sio::Encoded;
 use trunkline_proto::ws::{self, OpCode};
 
 use crate::log::Gate;
+use crate::slow::Lane;
 
 /// Bytes kept free in front of a packet's text: a server's longest WebSocket header and the Engine.IO type.
 pub(crate) const HEADROOM: usize = ws::MAX_SERVER_HEADER + 1;
@@ -63,6 +64,8 @@ pub(crate) struct Packet {
     /// Of an event in a namespace that keeps a log.
     gate: Option<Gate>,
     cost: usize,
+    /// What its queues may do with it; `None`: nothing.
+    lane: OnceLock<Box<Lane>>,
 }
 
 type Forms = [OnceLock<Box<[u8]>>; FORMS];
@@ -131,6 +134,16 @@ impl Packet {
         Arc::new(packet)
     }
 
+    /// A copy of an event of a log, with another offset.
+    pub(crate) fn with_offset(&self, offset: &str, gate: Gate) -> Arc<Self> {
+        let head_offset = self.raw + usize::from(self.shape == Shape::Text);
+        let (head, attachments) = (self.buf.clone(), self.attachments.clone());
+        let mut encoded = Encoded { head, head_offset, attachments, binary: self.shape == Shape::Binary };
+        encoded.set_offset(offset);
+        let budget = self.budget.clone().unwrap_or_else(|| Budget::new(usize::MAX));
+        Self::logged(encoded, self.compress, &budget, Some(gate))
+    }
+
     fn new(
         mut buf: Vec<u8>,
         raw: usize,
@@ -165,6 +178,7 @@ impl Packet {
             budget: budget.cloned(),
             gate: None,
             cost,
+            lane: OnceLock::new(),
         }
     }
 
@@ -200,6 +214,15 @@ impl Packet {
     /// Its attachments, in order.
     pub(crate) fn attachments(&self) -> &[Bytes] {
         &self.attachments
+    }
+
+    /// Before it is queued.
+    pub(crate) fn set_lane(&self, lane: Lane) {
+        drop(self.lane.set(Box::new(lane)));
+    }
+
+    pub(crate) fn lane(&self) -> Option<&Lane> {
+        self.lane.get().map(|lane| &**lane)
     }
 
     /// Whether transports may compress it.
@@ -262,6 +285,10 @@ impl Packet {
     /// Whether any part of it is binary.
     pub(crate) fn has_binary(&self) -> bool {
         self.shape == Shape::Binary || !self.attachments.is_empty()
+    }
+
+    pub(crate) fn has_attachments(&self) -> bool {
+        !self.attachments.is_empty()
     }
 
     fn form(&self, form: Form) -> &[u8] {

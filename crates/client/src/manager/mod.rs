@@ -520,12 +520,15 @@ impl<W> Manager<W> {
             sid: Box<str>,
             #[serde(default)]
             pid: Option<Box<str>>,
+            /// An extension of trunkline's server: it knows a repeated event by its ack id.
+            #[serde(default)]
+            once: Option<bool>,
         }
         let Some(namespace) = self.namespaces.get_mut(nsp.0) else { return };
         if !matches!(namespace.stage, Stage::Connecting { .. }) {
             return;
         }
-        let Some(Payload { sid, pid }) = payload.and_then(|payload| payload.deserialize().ok()) else {
+        let Some(Payload { sid, pid, once }) = payload.and_then(|payload| payload.deserialize().ok()) else {
             self.refuse(nsp, ConnectError::OldServer);
             return;
         };
@@ -543,9 +546,22 @@ impl<W> Manager<W> {
         let early = std::mem::take(&mut namespace.early);
         namespace.forget_early();
         early.into_iter().for_each(|early| self.deliver(nsp, early));
+        self.say_ids_are_kept(nsp, once == Some(true));
         self.send_kept(nsp, now);
         self.try_queue(nsp, now);
         self.change(Some(nsp), Lifecycle::Connect { recovered });
+    }
+
+    /// Before all events: that a retry has the ack id of the first try, and no other event has it; to a server that `asks`.
+    fn say_ids_are_kept(&mut self, nsp: Nsp, asks: bool) {
+        let Some(namespace) = self.namespaces.get_mut(nsp.0) else { return };
+        namespace.keeps_ids = asks && namespace.sending.retries.is_some();
+        if namespace.keeps_ids
+            && let Ok(encoded) =
+                sio::encode_event(self.settings.parser, 0, &namespace.name, None, sio::KEEPS_IDS, &())
+        {
+            self.send(nsp, encoded.into(), true);
+        }
     }
 
     fn deliver(&mut self, nsp: Nsp, event: Early) {

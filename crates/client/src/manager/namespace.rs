@@ -35,6 +35,8 @@ pub(super) struct Namespace<W> {
     /// With retries: all that is not acknowledged, the first being tried.
     pub(super) queue: RetryQueue<W>,
     pub(super) acks: HashMap<u64, Waiting<W>>,
+    /// The server knows a retry by its ack id, and was told that it keeps the one of the first try.
+    pub(super) keeps_ids: bool,
     /// The next ack id.
     pub(super) ack_ids: u64,
     /// Events that came before CONNECT.
@@ -111,6 +113,7 @@ impl<W> Namespace<W> {
             unsent: SendBuffer::new(sending.offline, limits.max_offline),
             queue: RetryQueue { waiting: VecDeque::new(), bytes: 0 },
             acks: HashMap::new(),
+            keeps_ids: false,
             ack_ids: 0,
             early: VecDeque::new(),
             early_bytes: 0,

@@ -133,7 +133,7 @@ impl<W> Manager<W> {
 
     /// `_drainQueue` of the reference: tries the first event, unless its answer is being waited for. Each try has an ack id of
     /// its own; the id of one that is over (`clear_acks`, its timeout) is nobody's any more, so that a late answer counts for
-    /// nothing.
+    /// nothing. A server that handles each event once gives all tries one answer, and knows them by one id.
     pub(super) fn try_queue(&mut self, nsp: Nsp, now: Instant) {
         if !self.is_ready(nsp) {
             return;
@@ -144,7 +144,7 @@ impl<W> Manager<W> {
             return;
         };
         let (mut id, mut message, timeout) = (first.asked.id, first.message.clone(), first.asked.timeout);
-        if first.tries > 0 {
+        if first.tries > 0 && !namespace.keeps_ids {
             id = namespace.next_ack_id();
             message.head = with_ack_id(parser, &namespace.name, &message.head, id).into();
         }

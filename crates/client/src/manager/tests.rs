@@ -291,6 +291,27 @@ fn after_a_sleep_events_are_kept_instead_of_written_to_a_dead_connection() {
 }
 
 #[test]
+fn a_server_that_knows_repeats_is_told_that_ids_are_kept() {
+    let answer = |retries: Option<u32>, connect: &str| {
+        let mut rig = Rig::new(plain(), Sending { retries, ..Sending::default() });
+        rig.manager.connect(rig.nsp, rig.now);
+        rig.emit("a", Some(1), Some(SECOND)).unwrap();
+        rig.manager.handle_opened(45 * SECOND, rig.moment());
+        rig.manager.handle_auth(rig.nsp, rig.manager.auth_attempts, Ok(None), rig.now);
+        rig.did();
+        rig.manager.handle_text(connect, rig.now);
+        rig.did()
+    };
+    let said = || sent(r#"2["trunkline:keeps-ids"]"#);
+    let announced = r#"0{"sid":"id","once":true}"#;
+    assert_eq!(answer(Some(1), announced)[..2], [said(), sent(r#"20["a"]"#)], "before all else");
+    assert!(!answer(None, announced).contains(&said()), "without retries nothing is sent twice");
+    for other in [r#"0{"sid":"id"}"#, r#"0{"sid":"id","once":false}"#] {
+        assert!(!answer(Some(1), other).contains(&said()), "{other}");
+    }
+}
+
+#[test]
 fn silence_is_no_reason_for_doubt_while_nothing_is_read() {
     let mut rig = Rig::new(plain(), Sending::default());
     rig.connect();

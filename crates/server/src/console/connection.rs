@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 use trunkline_client::{
-    Ack, Args, BuildError, Changes, Client, ConnectError, DisconnectReason, EventName, ExtractError,
+    Ack, Args, BuildError, Builder, Changes, Client, ConnectError, DisconnectReason, EventName, ExtractError,
     Lifecycle, Reconnection, Socket, State, TransportKind, Value,
 };
 
@@ -162,6 +162,18 @@ fn name(transport: TransportKind) -> &'static str {
 }
 
 fn client(options: &Options, sender: mpsc::Sender<Told>, reconnects: bool) -> Result<Client, Failure> {
+    let mut builder = builder(options)?.state(sender);
+    if !reconnects {
+        builder = builder.reconnection(Reconnection::none());
+    }
+    build(builder)
+}
+
+/// A client as the options describe it, which connects when told to.
+///
+/// # Errors
+/// What of the options cannot be used: exit code 2.
+pub(crate) fn builder(options: &Options) -> Result<Builder, Failure> {
     let bytes = usize::try_from(2 * MAX_FILE).unwrap_or(usize::MAX);
     let mut builder = Client::builder(&options.target.server)
         .auto_connect(false)
@@ -170,17 +182,13 @@ fn client(options: &Options, sender: mpsc::Sender<Told>, reconnects: bool) -> Re
         .max_send_buffer(bytes)
         .max_offline_buffer(bytes)
         .max_payload(bytes)
-        .max_attachments(ATTACHMENTS)
-        .state(sender);
+        .max_attachments(ATTACHMENTS);
     builder = match options.transport {
         Transport::WebSocket => builder.transports([TransportKind::WebSocket]),
         Transport::Polling => builder.transports([TransportKind::Polling]).upgrade(false),
         // Servers without polling exist.
         Transport::Upgrade => builder.try_all_transports(true),
     };
-    if !reconnects {
-        builder = builder.reconnection(Reconnection::none());
-    }
     if options.msgpack {
         builder = builder.msgpack();
     }
@@ -208,6 +216,14 @@ fn client(options: &Options, sender: mpsc::Sender<Told>, reconnects: bool) -> Re
     for (name, value) in &options.query {
         builder = builder.query(name, value);
     }
+    Ok(builder)
+}
+
+/// The client.
+///
+/// # Errors
+/// What cannot be used: exit code 2.
+pub(crate) fn build(builder: Builder) -> Result<Client, Failure> {
     builder.build().map_err(|error| match error {
         BuildError::NoRuntime | BuildError::Random(_) => Failure::system(error.to_string()),
         _ => Failure::config(error.to_string()),

@@ -111,7 +111,8 @@ impl Client {
         }
     }
 
-    fn send(&mut self, text: String) {
+    /// Sends a packet as it stands.
+    pub(crate) fn send(&mut self, text: String) {
         self.socket.send(Message::text(text)).expect("it is connected");
     }
 }

@@ -45,6 +45,8 @@ pub(crate) struct Kept {
     by_room: HashMap<Arc<str>, VecDeque<u64>>,
     /// Those of the events for the whole namespace.
     for_all: VecDeque<u64>,
+    /// The time of the latest event that was given up.
+    lost: Option<u64>,
 }
 
 impl Kept {
@@ -58,6 +60,7 @@ impl Kept {
             bounds,
             by_room: HashMap::new(),
             for_all: VecDeque::new(),
+            lost: None,
         }
     }
 
@@ -69,6 +72,13 @@ impl Kept {
     /// The number of the oldest event that is kept; of the next one if none is.
     pub(crate) fn oldest(&self) -> u64 {
         self.records.front().map_or(self.latest + 1, |record| record.sequence)
+    }
+
+    /// When the latest event was that is kept no more, in milliseconds since 1970; `None` if all are kept.
+    pub(crate) fn lost(&self) -> Option<u64> {
+        // What an earlier process gave up was before the oldest that is left.
+        let earlier = || self.records.front().map_or(u64::MAX, |record| record.time);
+        self.lost.or_else(|| (self.oldest() > 1).then(earlier))
     }
 
     /// When the latest event was appended, in milliseconds since 1970; 0 if none is kept.
@@ -153,6 +163,7 @@ impl Kept {
         let Some(record) = self.records.pop_front() else { return };
         self.bytes -= record.cost();
         record.packet.leave_log();
+        self.lost = Some(record.time);
         for room in &record.target.rooms {
             if let Some(numbers) = self.by_room.get_mut(&**room) {
                 pop(numbers, record.sequence);

@@ -10,7 +10,6 @@ mod gate;
 mod kept;
 mod memory;
 mod position;
-#[allow(dead_code, reason = "for history")]
 mod read;
 
 use std::sync::Arc;
@@ -26,9 +25,8 @@ pub(crate) use file::{FileLog, Loaded, Place, Writer, Written, folder};
 pub(crate) use gate::{Gate, Share};
 pub(crate) use kept::{Kept, Outdated, Record};
 pub(crate) use memory::MemoryLog;
-pub(crate) use position::{EPOCHS, PLACEHOLDER, Position};
-#[allow(unused_imports, reason = "for history")]
-pub(crate) use read::{Event, Page, Start, read};
+pub(crate) use position::{EPOCHS, NOWHERE, PLACEHOLDER, Position};
+pub(crate) use read::{Event, Page, Reading, Start, begin, read};
 
 /// Where a namespace's events are kept. All is called under the lock of the namespace's log.
 pub(crate) trait EventLog: Send {

@@ -23,6 +23,9 @@ const OFFSET_LEN: usize = EPOCH_LEN + 1 + SEQUENCE_LEN;
 /// What an event is encoded with before its position is known.
 pub(crate) const PLACEHOLDER: &str = "000000.00000000000";
 
+/// A position that is none of any log.
+pub(crate) const NOWHERE: Position = Position { epoch: u32::MAX, sequence: 0 };
+
 impl Position {
     /// The offset on the wire.
     pub(crate) fn offset(self) -> Offset {

@@ -9,9 +9,24 @@ use trunkline_proto::sio::{self, Value};
 use super::{EventLog, Position};
 use crate::wire::Packet;
 
+/// What is to be read.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Reading<'a> {
+    pub(crate) room: &'a str,
+    pub(crate) start: Start,
+    /// Events at most.
+    pub(crate) limit: usize,
+    /// Bytes at most, about; one event is given, however long.
+    pub(crate) bytes: usize,
+    /// Whether events are given that were sent with an `except`: who reads may be one of those.
+    pub(crate) excepted: bool,
+}
+
 /// Where to start reading.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Start {
+    /// With the first event that there ever was.
+    Oldest,
     /// After the event of this position.
     After(Position),
     /// With the first event of this time or later; milliseconds since 1970.
@@ -24,12 +39,16 @@ pub(crate) enum Start {
 pub(crate) struct Page {
     /// In order.
     pub(crate) events: Vec<Event>,
+    /// After which event it starts.
+    pub(crate) from: Position,
     /// Where to read on.
     pub(crate) next: Position,
     /// There are more events already.
     pub(crate) more: bool,
     /// Events that were asked for are not kept any more, or the position is none of this log.
     pub(crate) gap: bool,
+    /// There are events that are not yet as safe as the log promises.
+    pub(crate) held: bool,
 }
 
 /// An event of a page; decoded outside of all locks.
@@ -93,25 +112,43 @@ fn plain(value: Value) -> Json {
     }
 }
 
-/// At most `limit` events of a room, and of about `bytes` bytes but at least one. Events for the whole namespace are not among them,
-/// nor is what is not yet as safe as the log promises.
-pub(crate) fn read(log: &dyn EventLog, room: &str, start: Start, limit: usize, bytes: usize) -> Page {
+/// The number after which the events of a reading are, and whether there is a gap. "The last" are among all that are kept.
+pub(crate) fn begin(log: &dyn EventLog, start: Start) -> (u64, bool) {
+    let kept = log.kept();
+    let first = kept.oldest() - 1;
+    match start {
+        Start::Oldest => (first, first > 0),
+        Start::After(p) if p.epoch != log.epoch() || p.sequence > kept.latest() => (first, true),
+        Start::After(p) => (p.sequence.max(first), p.sequence < first),
+        Start::Since(time) => (kept.before(time), kept.lost().is_some_and(|lost| lost >= time)),
+        Start::Last(_) => (first, false),
+    }
+}
+
+/// The events of a room. Events for the whole namespace are not among them, nor is what is not yet as safe as the log promises.
+pub(crate) fn read(log: &dyn EventLog, reading: &Reading<'_>) -> Page {
+    let Reading { room, start, limit, bytes, excepted } = *reading;
     let (kept, epoch, released) = (log.kept(), log.epoch(), log.released());
     let position = |sequence| Position { epoch, sequence };
-    let first = kept.oldest() - 1;
-    let (after, gap) = match start {
-        Start::After(p) if p.epoch != epoch || p.sequence > kept.latest() => (first, true),
-        Start::After(p) => (p.sequence.max(first), p.sequence < first),
-        // Whether there were others before the oldest one is not known.
-        Start::Since(time) => (kept.before(time), false),
-        Start::Last(count) => {
-            let last = kept.of_room(room, first).rev().skip_while(|number| *number > released).take(count);
-            (last.last().map_or(released, |number| number - 1), false)
-        }
+    let is_given = |number: &u64| {
+        *number <= released
+            && kept.get(*number).is_some_and(|record| excepted || record.target.except.is_empty())
     };
-    let mut page = Page { events: Vec::new(), next: position(released.max(after)), more: false, gap };
+    let (mut after, gap) = begin(log, start);
+    if let Start::Last(count) = start {
+        let last = kept.of_room(room, after).rev().filter(is_given).take(count);
+        after = last.last().map_or(released, |number| number - 1);
+    }
+    let mut page = Page {
+        events: Vec::new(),
+        from: position(after),
+        next: position(released.max(after)),
+        more: false,
+        gap,
+        held: released < kept.latest(),
+    };
     let mut size = 0;
-    for number in kept.of_room(room, after).take_while(|number| *number <= released) {
+    for number in kept.of_room(room, after).filter(is_given) {
         let Some(record) = kept.get(number) else { continue };
         size += record.packet.cost();
         if page.events.len() >= limit || (size > bytes && !page.events.is_empty()) {
@@ -160,7 +197,7 @@ mod tests {
     fn a_page_is_of_one_room_and_says_where_to_go_on() {
         let log = log();
         let check = |start, limit, bytes, sequences: &[u64], next, more, gap| {
-            let page = read(&log, "a", start, limit, bytes);
+            let page = read(&log, &Reading { room: "a", start, limit, bytes, excepted: false });
             let found: Vec<_> = page.events.iter().map(|event| event.position.sequence).collect();
             assert_eq!(
                 (&*found, page.next, page.more, page.gap),
@@ -179,6 +216,9 @@ mod tests {
         check(after(2), 2, all, &[4, 5], 5, true, false);
         check(after(2), all, 0, &[4], 4, true, false);
         check(after(2), 0, all, &[], 2, true, false);
+        check(Start::Oldest, all, all, &[4, 5, 6], 6, false, true);
+        check(Start::Since(20), all, all, &[4, 5, 6], 6, false, true);
+        check(Start::Since(21), all, all, &[4, 5, 6], 6, false, false);
         check(Start::Since(45), all, all, &[5, 6], 6, false, false);
         check(Start::Since(50), all, all, &[5, 6], 6, false, false);
         check(Start::Since(99), all, all, &[], 6, false, false);

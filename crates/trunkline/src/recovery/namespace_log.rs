@@ -12,9 +12,10 @@ use super::Recovery;
 use super::admitted::Admitted;
 use super::claim::{Claim, Outcome};
 use super::session::{Stored, replay};
+use crate::history::Rewound;
 use crate::log::{
     self, Change, Durability, EPOCHS, EventLog, FileLog, Gate, Loaded, LogError, MemoryLog, Now, Page, Place,
-    Position, Share, Start, Writer, Written,
+    Position, Reading, Record, Share, Start, Writer, Written,
 };
 use crate::metrics::Metrics;
 use crate::rooms::{RoomEvent, Target};
@@ -263,6 +264,65 @@ impl NamespaceLog {
         events
     }
 
+    /// Has a socket join `room` by `join`, which is given what of the room's past it is to be sent, and says whether it joined. `within`:
+    /// the rooms it is in; `limit`: bytes that its send buffer takes.
+    pub(crate) fn rewind(
+        &self,
+        socket: &Socket,
+        pid: Option<&Id>,
+        (room, start): (&Arc<str>, Start),
+        (within, limit): (&[Arc<str>], usize),
+        join: impl FnOnce(&[Arc<Packet>]) -> (Vec<RoomEvent>, bool),
+    ) -> (Vec<RoomEvent>, Rewound) {
+        let mut state = self.state.lock();
+        let now = Now::read();
+        let outdated = state.log.trim(now);
+        let State { log, sessions, .. } = &mut *state;
+        let mut stored =
+            pid.and_then(|pid| sessions.get_mut(pid)).filter(|s| s.is_held_by(socket.core_arc()));
+        let (kept, latest) = (log.kept(), log.kept().latest());
+        let (after, mut gap) = log::begin(&**log, start);
+        let most = if let Start::Last(count) = start { count } else { usize::MAX };
+        let is_new = |record: &&Record| {
+            record.target.sender.as_ref() != Some(socket.id())
+                && !record.target.except.iter().any(|room| within.contains(room))
+                && !stored.as_ref().is_some_and(|stored| stored.is_for(record))
+        };
+        let records = kept.of_room(room, after).rev().filter_map(|number| kept.get(number));
+        let (mut packets, mut from, mut bytes) = (Vec::new(), latest + 1, 0);
+        // All with the offset of now: what a client says that it has seen must not go back.
+        let offset = Position { epoch: self.epoch, sequence: latest }.offset();
+        for record in records.filter(is_new).take(most) {
+            bytes += record.packet.cost();
+            if bytes > limit {
+                gap = true;
+                break;
+            }
+            packets.push(record.packet.with_offset(offset.as_str(), log.gate(false)));
+            from = record.sequence;
+        }
+        packets.reverse();
+        let (events, has_joined) = join(&packets);
+        let mut rewound = Rewound { events: 0, gap: gap && has_joined };
+        if has_joined {
+            rewound.events = packets.len();
+            if let Some(stored) = &mut stored {
+                events.iter().for_each(|event| stored.note(event, latest, kept.oldest()));
+                if !packets.is_empty() {
+                    stored.rewind(room, from, latest);
+                }
+            }
+            let saved =
+                stored.zip(pid).filter(|_| self.is_journal).map(|(stored, pid)| stored.saved(*pid, now));
+            if let Some(saved) = saved {
+                state.journal(|| Change::Entered(saved));
+            }
+        }
+        drop(state);
+        drop((outdated, packets));
+        (events, rewound)
+    }
+
     /// Runs `exit`, which takes a socket out of the namespace, and remembers the socket with its `data` if `reason` is one to come
     /// back after.
     pub(crate) fn leave<R>(
@@ -318,10 +378,12 @@ impl NamespaceLog {
         let mut state = self.state.lock();
         if let Some(stored) = state.sessions.get_mut(pid)
             && let Some(latest) = stored.pinged.take()
-            && latest > stored.confirmed
         {
-            stored.confirmed = latest;
-            state.journal(|| Change::Confirmed { pid: *pid, sequence: latest });
+            stored.rewound = None;
+            if latest > stored.confirmed {
+                stored.confirmed = latest;
+                state.journal(|| Change::Confirmed { pid: *pid, sequence: latest });
+            }
         }
     }
 
@@ -416,6 +478,10 @@ impl NamespaceLog {
             }
             _ => return Some(Err(Outcome::Foreign)),
         };
+        // The past of a room came with the offset of its time: an event after it must have come, or part of it may be lost.
+        if stored.rewound.is_some_and(|latest| seen <= latest) {
+            return Some(Err(Outcome::Window));
+        }
         let after = seen.max(stored.confirmed);
         if after + 1 < state.log.kept().oldest() || after < stored.floor {
             return Some(Err(Outcome::Window));
@@ -443,19 +509,17 @@ impl NamespaceLog {
         Some(Ok((pid, missed)))
     }
 
-    /// At most `limit` events of a room, and of about `bytes` bytes but at least one; see [`log::read`].
-    #[allow(dead_code, reason = "for history")]
-    pub(crate) fn read(&self, room: &str, start: Start, limit: usize, bytes: usize) -> Page {
+    /// Events of a room; see [`log::read`].
+    pub(crate) fn read(&self, reading: &Reading<'_>) -> Page {
         let mut state = self.state.lock();
         let outdated = state.log.trim(Now::read());
-        let page = log::read(&*state.log, room, start, limit, bytes);
+        let page = log::read(&*state.log, reading);
         drop(state);
         drop(outdated);
         page
     }
 
     /// Told when there are more events to read. Ask for a notification (and `enable` it) before reading, await it afterwards.
-    #[allow(dead_code, reason = "for history")]
     pub(crate) fn news(&self) -> &Notify {
         &self.news
     }

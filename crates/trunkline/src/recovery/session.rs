@@ -18,6 +18,8 @@ pub(crate) struct Stored {
     pub(crate) confirmed: u64,
     /// The latest event when the heartbeat was sent that it has not answered yet.
     pub(crate) pinged: Option<u64>,
+    /// The latest event when it was sent the past of a room, until it is sure that it has got all of that.
+    pub(crate) rewound: Option<u64>,
     /// Before this, its rooms are not known any more.
     pub(crate) floor: u64,
     /// The offset of an earlier session that it came with: official clients send it until an event has come.
@@ -49,6 +51,7 @@ impl Stored {
             first: latest,
             confirmed: 0,
             pinged: None,
+            rewound: None,
             floor: 0,
             stale,
             rooms: Vec::new(),
@@ -69,7 +72,8 @@ impl Stored {
             id: self.id.clone(),
             first: self.first,
             confirmed: self.confirmed,
-            floor: self.floor,
+            // Another process does not know what it has got of it.
+            floor: self.floor.max(self.rewound.map_or(0, |latest| latest + 1)),
             stale: self.stale.clone(),
             rooms: self.rooms.iter().map(|m| (Arc::clone(&m.room), m.from, m.to)).collect(),
             data: self.data.clone(),
@@ -85,6 +89,7 @@ impl Stored {
             first: saved.first,
             confirmed: saved.confirmed,
             pinged: None,
+            rewound: None,
             floor: saved.floor,
             stale: saved.stale,
             rooms: rooms.collect(),
@@ -113,6 +118,16 @@ impl Stored {
         (rooms.is_empty() || rooms.iter().any(is_in))
             && !except.iter().any(is_in)
             && sender.as_ref() != Some(&self.id)
+    }
+
+    /// It is in `room` since now, and was sent its events from `from` up to `latest`.
+    pub(crate) fn rewind(&mut self, room: &str, from: u64, latest: u64) {
+        if let Some(membership) = self.rooms.iter_mut().find(|m| m.to == STILL && *m.room == *room) {
+            membership.from = from;
+        }
+        self.rewound = Some(latest);
+        // That heartbeat went before it.
+        self.pinged = None;
     }
 
     pub(crate) fn note(&mut self, event: &RoomEvent, latest: u64, oldest: u64) {
