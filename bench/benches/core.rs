@@ -5,6 +5,7 @@
 #![expect(missing_docs, reason = "criterion's macro makes a public function")]
 
 use std::hint::black_box;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
@@ -100,7 +101,7 @@ impl Hall {
             left -= burst;
             self.runtime.block_on(async {
                 for socket in self.namespace.sockets() {
-                    socket.drained().await;
+                    socket.drained().await.expect("is connected");
                 }
             });
         }
@@ -114,17 +115,26 @@ impl Drop for Hall {
     }
 }
 
-fn emits(criterion: &mut Criterion) {
-    let small_log = Recovery::memory().max_bytes(1 << 20);
-    let folder = std::env::temp_dir().join(format!("trunkline-bench-{}", std::process::id()));
-    let file = |durability| Recovery::file(&folder).max_bytes(1 << 20).durability(durability);
-    let kinds = [
+/// Where logs are written. `TRUNKLINE_BENCH_DIR` names another disk.
+fn folder() -> PathBuf {
+    let root = std::env::var_os("TRUNKLINE_BENCH_DIR").map_or_else(std::env::temp_dir, PathBuf::from);
+    root.join(format!("trunkline-bench-{}", std::process::id()))
+}
+
+fn kinds(folder: &Path) -> [(&'static str, Option<Recovery>); 5] {
+    let file = |durability| Some(Recovery::file(folder).max_bytes(1 << 20).durability(durability));
+    [
         ("plain", None),
-        ("with recovery", Some(small_log)),
-        ("in a file, none", Some(file(Durability::None))),
-        ("in a file, batched", Some(file(Durability::Batched))),
-        ("in a file, synced", Some(file(Durability::Synced))),
-    ];
+        ("with recovery", Some(Recovery::memory().max_bytes(1 << 20))),
+        ("in a file, none", file(Durability::None)),
+        ("in a file, batched", file(Durability::Batched)),
+        ("in a file, synced", file(Durability::Synced)),
+    ]
+}
+
+fn emits(criterion: &mut Criterion) {
+    let folder = folder();
+    let kinds = kinds(&folder);
     for (receivers, unit) in [(1000, "per delivery"), (1, "per emit"), (0, "per emit")] {
         let mut group = criterion.benchmark_group(format!("to a room of {receivers}, {unit}"));
         group.throughput(Throughput::Elements(receivers.max(1)));
@@ -138,6 +148,31 @@ fn emits(criterion: &mut Criterion) {
                 });
             });
         }
+    }
+    drop(std::fs::remove_dir_all(&folder));
+}
+
+/// Events that are emitted at once, until the receiver's stream has taken the last of them.
+const ROW: u64 = 1_000;
+
+fn rows(criterion: &mut Criterion) {
+    let folder = folder();
+    let mut group = criterion.benchmark_group("1,000 events to a room of 1, written and sent");
+    group.throughput(Throughput::Elements(ROW)).sample_size(20);
+    for (name, recovery) in kinds(&folder) {
+        let hall = Hall::new(1, recovery);
+        group.bench_function(name, |b| {
+            b.iter(|| {
+                for _ in 0..ROW {
+                    hall.namespace.to("room").emit("post", black_box(TEXT)).expect("is sent");
+                }
+                hall.runtime.block_on(async {
+                    for socket in hall.namespace.sockets() {
+                        socket.drained().await.expect("is open");
+                    }
+                });
+            });
+        });
     }
     drop(std::fs::remove_dir_all(&folder));
 }
@@ -180,5 +215,5 @@ fn recoveries(criterion: &mut Criterion) {
     runtime.block_on(io.close());
 }
 
-criterion_group!(benches, codecs, emits, recoveries);
+criterion_group!(benches, codecs, emits, rows, recoveries);
 criterion_main!(benches);

@@ -1,6 +1,6 @@
 // Our own client in the browser: what the published bundle's cases ask for, and what only a browser shows.
 import { deepStrictEqual as equal } from "node:assert/strict";
-import { TRANSPORTS, inPage, originScenarios } from "./conversation.mjs";
+import { TRANSPORTS, inPage, originScenarios, talk } from "./conversation.mjs";
 
 const PATH = "/trunkline";
 
@@ -11,9 +11,20 @@ const SCENARIOS = [
     { name: `ack-timeout/${name}`, run: (world) => ackTimeout(world, transports) },
     { name: `offline/${name}`, run: (world) => offline(world, transports) },
   ]),
+  { name: "esm-bundle", run: esmBundle },
 ];
 
 export const trunklineScenarios = SCENARIOS.map(({ name, run }) => ({ name: `trunkline/${name}`, run }));
+
+/** The bundle that is imported exports what the other one has as a global, and speaks like it. */
+async function esmBundle(world) {
+  const address = `${world.origin}/trunkline-esm`;
+  const exported = await inPage(world, address, importAll);
+  equal(exported, { names: ["Manager", "Socket", "connect", "default", "io", "protocol"], isOne: true, protocol: 5, global: "function" });
+  const result = await inPage(world, address, talk, { url: world.url, transports: TRANSPORTS.upgrade });
+  equal([result.error, result.transport, result.said], [undefined, "websocket", ["hello"]]);
+  equal(result.echo, ["text 😀", [0, 1, 2, 253, 254, 255], { deep: [7, 8, 9] }]);
+}
 
 /** Blobs, files, views and buffers go out among text, in order, and come back as buffers. */
 async function blobs(world, transports) {
@@ -91,6 +102,12 @@ async function exchangeBlobs({ url, transports }) {
     order,
     answered: [list(answered[0]), answered[1]],
   };
+}
+
+async function importAll() {
+  const all = await import("/trunkline.esm.js");
+  const isOne = [all.default, all.connect, window.io].every((io) => io === all.io) && all.io.Manager === all.Manager;
+  return { names: Object.keys(all).sort(), isOne, protocol: all.protocol, global: typeof window.io };
 }
 
 async function askInTime({ url, transports }) {

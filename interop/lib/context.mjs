@@ -109,9 +109,14 @@ export async function next(socket, event) {
 }
 
 /** Emits with an acknowledgement and resolves with its arguments, in comparable form. */
-export async function call(socket, event, ...args) {
+export function call(socket, event, ...args) {
+  return callWithin(STEP_MS, socket, event, ...args);
+}
+
+/** The same with another limit. */
+export async function callWithin(ms, socket, event, ...args) {
   const answer = new Promise((resolve) => socket.emit(event, ...args, (...values) => resolve(values)));
-  return plain(await within(STEP_MS, `acknowledgement of ${event}`, answer));
+  return plain(await within(ms, `acknowledgement of ${event}`, answer));
 }
 
 function collect(socket) {

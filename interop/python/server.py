@@ -15,14 +15,22 @@ import socketio
 from aiohttp import web
 from engineio.payload import Payload
 
+from mended_engine import mend_engine
+
 ORDINARY = re.compile(r"/|/other|/dyn-\d+", re.ASCII)
 REFUSAL = {"code": 42, "why": ["no", {"deep": True}]}
-# The names that python-socketio has for reasons for which the contract has another.
-REASONS = {"server disconnect": "server namespace disconnect", "client disconnect": "client namespace disconnect"}
+# The names that python-socketio has for reasons for which the contract has another. A "transport error" it has for one thing only:
+# a GET that has waited for interval plus timeout, which is how it first sees that a client on polling left a ping unanswered.
+REASONS = {
+    "server disconnect": "server namespace disconnect",
+    "client disconnect": "client namespace disconnect",
+    "transport error": "ping timeout",
+}
 CLOSE_S = 1
 
 # The library's setting for clients that put many packets into one request; its default is 16.
 Payload.max_decode_packets = 20_000
+mend_engine()
 
 
 class Application:

@@ -102,6 +102,41 @@ test("polling: a network that fails is the error's description", async () => {
   equal([message, description, context], ["xhr poll error", cause, undefined]);
 });
 
+test("polling: a request without an answer ends after requestTimeout", async (t) => {
+  // Timers of `AbortSignal.timeout` do not keep Node.js alive.
+  const alive = setInterval(() => {}, 1_000);
+  t.after(() => clearInterval(alive));
+  for (const method of ["GET", "POST"]) {
+    const net = fakeFetch();
+    const signals = [];
+    // Requests of the other kind may wait for ever.
+    const fetch = (url, init) => {
+      if (init.method === method) signals.push(init.signal);
+      return net.fetch(url, init.method === method ? init : { ...init, signal: new AbortController().signal });
+    };
+    const { engine, events } = begin({ fetch, upgrade: false, requestTimeout: 30 });
+    const failed = new Promise((resolve) => engine.once("error", resolve));
+    if (method === "POST") {
+      (await net.take("GET")).answer(HANDSHAKE);
+      await net.take("GET");
+      engine.write("a");
+    }
+    await net.take(method);
+    const { message, type, description } = await failed;
+    const name = method === "GET" ? "xhr poll error" : "xhr post error";
+    equal([message, type, description.name], [name, "TransportError", "TimeoutError"]);
+    equal([signals.length, signals[0].aborted], [1, true], "the request itself has ended");
+    equal(events.slice(-2), [["error", name], ["close", "transport error"]]);
+    net.fail();
+  }
+});
+
+test("polling: without requestTimeout a request waits as long as it takes", async (t) => {
+  const timeouts = t.mock.method(AbortSignal, "timeout");
+  const { get } = await opened({ upgrade: false });
+  equal([timeouts.mock.callCount(), get.signal.aborted], [0, false]);
+});
+
 test("polling: what is no packet ends the session", async () => {
   const { get, engine, events } = await opened({ upgrade: false });
   const closed = new Promise((resolve) => engine.once("close", resolve));

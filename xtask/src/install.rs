@@ -8,7 +8,8 @@ use crate::step::{Failure, output, run, succeeds};
 use crate::workspace::Workspace;
 
 /// Programs that Debian packages bring, with the name of the package.
-const DEBIAN: [(&str, &str); 2] = [("openssl", "openssl"), ("chromium", "chromium")];
+const DEBIAN: [(&str, &str); 3] =
+    [("openssl", "openssl"), ("chromium", "chromium"), ("valgrind", "valgrind")];
 /// Oldest major version of Node.js that the interop suite runs on.
 const NODE_MAJOR: u32 = 20;
 

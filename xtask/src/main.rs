@@ -1,6 +1,8 @@
-//! The project's chores: `cargo xtask test | interop | fuzz | bench`.
+//! The project's chores: `cargo xtask test | interop | fuzz | bench | instructions`.
 
+mod bench;
 mod install;
+mod instructions;
 mod licenses;
 mod step;
 mod workspace;
@@ -16,7 +18,10 @@ usage: cargo xtask <task>
   test               install what the tests need, then every check and every test
   interop [args]     real clients against interop-server; args go to interop/run.mjs (--only, --list, --jobs)
   fuzz [seconds]     random input into every decoder and state machine, 20 seconds each unless said otherwise
-  bench [program..]  build bench-server; run `program.. --server trunkline='<bench-server> {port}'` if given";
+  bench [folder]     build bench-server; with the folder of `compare.py`, measure it beside its peers (20 minutes, on a
+                     machine that does nothing else) and write the tables of bench/RESULTS.md
+  instructions       count what the hot paths cost, by callgrind, and compare it with bench/instructions.json; `bless` makes
+                     the new counts the known ones";
 
 /// Fuzzing time for each target, in seconds, when the command line names none.
 const FUZZ_SECONDS: u32 = 20;
@@ -35,6 +40,11 @@ fn main() -> ExitCode {
         "interop" => interop(args),
         "fuzz" if args.len() <= 1 => fuzz(args.first().map(String::as_str)),
         "bench" => bench(args),
+        "instructions" => match args {
+            [] => instructions(false),
+            [word] if word == "bless" => instructions(true),
+            _ => Err(Failure::new("instructions takes nothing, or `bless`")),
+        },
         "help" | "--help" | "-h" => {
             println!("{USAGE}");
             return ExitCode::SUCCESS;
@@ -66,6 +76,7 @@ fn test() -> Result<(), Failure> {
     })?;
     steps.step("tests", || run(workspace.cargo().args(["test", "--workspace", "--locked"])))?;
     steps.step("fuzz", || run_fuzz(&workspace, TEST_FUZZ_SECONDS))?;
+    steps.step("instructions", || instructions::check(&workspace, false))?;
     steps.step("docs", || {
         let mut doc = workspace.cargo();
         doc.args(["doc", "--workspace", "--no-deps", "--locked"]).env("RUSTDOCFLAGS", "-D warnings");
@@ -77,6 +88,8 @@ fn test() -> Result<(), Failure> {
     steps.step("build interop-client", || build(&workspace, "interop-client"))?;
     steps.step("build examples", || build_examples(&workspace))?;
     steps.step("interop and browser", || run_interop(&workspace, &[]))?;
+    steps.step("storm", || run_storm(&workspace))?;
+    steps.step("our clients, python-socketio", || run_clients(&workspace))?;
     steps.finish();
     Ok(())
 }
@@ -105,14 +118,19 @@ fn bench(args: &[String]) -> Result<(), Failure> {
     let workspace = Workspace::read()?;
     let mut steps = Steps::new();
     steps.step("build bench-server", || build(&workspace, "bench-server"))?;
-    let server = workspace.release_binary("bench-server");
-    let Some((program, rest)) = args.split_first() else {
-        println!("built {}", server.display());
-        return Ok(());
-    };
-    let mut compare = std::process::Command::new(program);
-    compare.args(rest).arg("--server").arg(format!("trunkline={} {{port}}", server.display()));
-    steps.step("bench", || run(&mut compare))
+    match args {
+        [] => println!("built {}", workspace.release_binary("bench-server").display()),
+        [folder] => bench::compare(&workspace, &mut steps, folder)?,
+        _ => return Err(Failure::new("bench takes one folder, the one of compare.py")),
+    }
+    Ok(())
+}
+
+fn instructions(bless: bool) -> Result<(), Failure> {
+    let workspace = Workspace::read()?;
+    let mut steps = Steps::new();
+    steps.step("install", || install::everything(&workspace))?;
+    steps.step("instructions", || instructions::check(&workspace, bless))
 }
 
 fn run_fuzz(workspace: &Workspace, seconds: u32) -> Result<(), Failure> {
@@ -140,12 +158,32 @@ fn run_js(workspace: &Workspace) -> Result<(), Failure> {
 }
 
 fn run_interop(workspace: &Workspace, args: &[String]) -> Result<(), Failure> {
+    let mut node = interop_runner(workspace);
+    run(node.arg("--server").arg(workspace.release_binary("interop-server")).args(args))
+}
+
+/// Our clients against a server that is neither ours nor the reference.
+fn run_clients(workspace: &Workspace) -> Result<(), Failure> {
+    run(interop_runner(workspace).args(["--python-server", "--only", "trunkline"]))
+}
+
+fn interop_runner(workspace: &Workspace) -> std::process::Command {
     let mut node = std::process::Command::new("node");
     node.current_dir(workspace.root.join("interop"))
         .arg("run.mjs")
-        .arg("--server")
-        .arg(workspace.release_binary("interop-server"))
-        .args(args)
         .env("INTEROP_CLIENT", workspace.release_binary("interop-client"));
-    run(&mut node)
+    node
+}
+
+/// The short form of the storm: connections are cut and the server is killed, nothing may be lost.
+fn run_storm(workspace: &Workspace) -> Result<(), Failure> {
+    let program = workspace.release_binary("trunkline");
+    let server = format!(
+        "{} --port {{port}} --internal off --recovery 2m --recovery-file {{dir}} --max-events-per-second 0",
+        program.display()
+    );
+    let mut node = std::process::Command::new("node");
+    node.current_dir(workspace.root.join("interop")).arg("storm.mjs").arg("--program").arg(program);
+    node.args(["--server", &server, "--clients", "50", "--rooms", "10", "--rate", "200"]);
+    run(node.args(["--seconds", "15", "--kills", "2", "--strict"]))
 }

@@ -165,6 +165,9 @@ impl Builder {
     /// Events that wait for handlers, and events of a namespace that come before it is connected. At the bound reading
     /// stops; while somebody waits for an answer, at four times as many, and if handlers do not go on then, the connection is
     /// closed. Default 256.
+    ///
+    /// While reading has stopped, what is sent leaves as ever, and the server's silence means nothing. Its pings are behind
+    /// what is not read: if handlers need longer than its ping timeout for that, the server closes the connection.
     pub fn max_pending_events(mut self, events: usize) -> Self {
         self.limits.max_pending_events = events.max(1);
         self
@@ -176,9 +179,17 @@ impl Builder {
         self
     }
 
+    /// How long reading may have stopped without any handler's being done; then the connection is closed with
+    /// [`DisconnectReason::InboundOverflow`](crate::DisconnectReason::InboundOverflow), and opened again. Default 5 min.
+    pub fn max_pause(mut self, time: Duration) -> Self {
+        self.limits.max_pause = time;
+        self
+    }
+
     /// Sends every event until it is acknowledged: one at a time, in order, again after the ack timeout and after a
-    /// reconnection, at most `retries` times beyond the first; then it is dropped. The server may receive an event more
-    /// than once. Default: events are sent once, without waiting.
+    /// reconnection, at most `retries` times beyond the first; then it is dropped. Each try has an ack id of its own, and the
+    /// answer to one that was given up counts for nothing. The server may receive an event more than once; one of trunkline that
+    /// says that it handles each event once does so: all tries have one id there. Default: events are sent once, without waiting.
     pub fn retries(mut self, retries: u32) -> Self {
         self.sending.retries = Some(retries);
         self

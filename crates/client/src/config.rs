@@ -89,6 +89,8 @@ pub(crate) struct Limits {
     /// Events, and their bytes, that wait for handlers.
     pub(crate) max_pending_events: usize,
     pub(crate) max_pending_bytes: usize,
+    /// How long nothing is read without any handler's being done.
+    pub(crate) max_pause: Duration,
     /// Time for a namespace's CONNECT to be answered, and for the auth function.
     pub(crate) connect_timeout: Duration,
     /// Time for the attachments of a packet.
@@ -102,6 +104,7 @@ impl Default for Limits {
             max_send_buffer: 4 << 20,
             max_pending_events: 256,
             max_pending_bytes: 1 << 20,
+            max_pause: Duration::from_secs(300),
             connect_timeout: Duration::from_secs(20),
             attachments_timeout: Duration::from_secs(10),
         }

@@ -4,11 +4,13 @@ use std::collections::VecDeque;
 use std::pin::Pin;
 use std::sync::{Arc, Weak};
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use futures_core::Stream;
 use parking_lot::Mutex;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use trunkline_proto::eio::TransportKind;
 use trunkline_proto::sio::OwnedArgs;
 
 use crate::ack::{Ack, AckTarget};
@@ -34,14 +36,24 @@ pub enum Lifecycle {
         /// Details of a failure.
         description: Option<Arc<str>>,
     },
+    /// The connection is lost, or was not to be had; it will be tried again.
+    ReconnectIn {
+        /// For the so-manieth time in a row.
+        attempt: u32,
+        /// From now on; see [`Reconnection`](crate::Reconnection).
+        delay: Duration,
+    },
     /// The connection is tried again, for the so-manieth time in a row.
     ReconnectAttempt(u32),
     /// The connection is back after so many attempts.
     Reconnect(u32),
-    /// An attempt to reconnect failed.
+    /// An attempt to reconnect failed. That of the last attempt comes behind [`ReconnectFailed`](Self::ReconnectFailed), as in
+    /// the reference.
     ReconnectError(ConnectError),
     /// The attempts are used up.
     ReconnectFailed,
+    /// The connection goes on by this transport: WebSocket, after polling.
+    Upgraded(TransportKind),
 }
 
 /// One event from the server, its arguments still raw.

@@ -1,5 +1,5 @@
 //! A Socket.IO client: namespaces, acknowledgements and binary over WebSocket and HTTP long-polling, with reconnection,
-//! for servers of Socket.IO 3 and newer.
+//! for servers of Socket.IO 3 and newer. There is no WebTransport, and nothing for wasm.
 //!
 //! ```no_run
 //! use trunkline_client::{Client, Data, Socket};

@@ -22,8 +22,8 @@ pub enum DisconnectReason {
     ParseError,
     /// The client closed the connection, although not for this socket.
     ForcedClose,
-    /// More events came than may wait, to a namespace that is not connected or before the answer that a handler waits for.
-    /// Not in the reference.
+    /// More events came than may wait, to a namespace that is not connected or before the answer that a handler waits for; or
+    /// handlers stood still for too long. Not in the reference.
     InboundOverflow,
 }
 

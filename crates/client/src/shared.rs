@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::{Notify, watch};
@@ -79,22 +79,20 @@ impl Shared {
     /// Whether reading stops: events are at their bound. While somebody needs what was not read, be it an answer or the
     /// server's word that a socket is connected, the bound is [`FLOOD`] times as far.
     pub(crate) fn must_pause(&self) -> bool {
-        self.inbound.reaches(1, &self.limits) && self.must_pause_with(&self.manager.lock())
+        self.inbound.reaches(1, &self.limits) && {
+            let manager = self.manager.lock();
+            let times = if manager.is_settled() && !manager.is_answer_awaited() { 1 } else { FLOOD };
+            self.inbound.reaches(times, &self.limits)
+        }
     }
 
-    pub(crate) fn must_pause_with(&self, manager: &Manager<Waiter>) -> bool {
-        let times = if manager.is_settled() && !manager.is_answer_awaited() { 1 } else { FLOOD };
-        self.inbound.reaches(times, &self.limits)
-    }
-
-    /// To be called when no handler was done for a while: ends the connection if so much was read for the sake of an answer
-    /// that it cannot be kept.
-    pub(crate) fn end_flood(&self) {
-        if self.inbound.reaches(FLOOD, &self.limits) {
-            let mut manager = self.manager.lock();
-            if manager.is_open() && manager.is_answer_awaited() {
-                manager.overflow(Instant::now());
-            }
+    /// To be called when nothing was read for so long and no handler was done meanwhile: ends the connection if that is too
+    /// long, or if so much was read for the sake of an answer that it cannot be kept.
+    pub(crate) fn end_pause(&self, lasted: Duration) {
+        let mut manager = self.manager.lock();
+        let is_flood = self.inbound.reaches(FLOOD, &self.limits) && manager.is_answer_awaited();
+        if is_flood || lasted >= self.limits.max_pause {
+            manager.overflow(Instant::now());
         }
     }
 
@@ -148,7 +146,6 @@ pub(crate) struct Core {
     pub(crate) nsp: Nsp,
     pub(crate) name: Box<str>,
     pub(crate) sending: Sending,
-    pub(crate) ack_ids: AtomicU64,
     pub(crate) auth: Mutex<Option<Auth>>,
     pub(crate) listeners: RwLock<Listeners>,
     pub(crate) events: Mutex<Writers<Event>>,
@@ -179,7 +176,6 @@ impl Core {
             nsp,
             name: name.into(),
             sending,
-            ack_ids: AtomicU64::new(0),
             auth: Mutex::new(auth),
             listeners: RwLock::default(),
             events: Mutex::default(),

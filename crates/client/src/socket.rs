@@ -2,7 +2,6 @@
 
 use std::future::Future;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
@@ -317,7 +316,7 @@ impl Emitter<'_> {
     }
 
     fn next_id(&self) -> u64 {
-        self.socket.core.ack_ids.fetch_add(1, Ordering::Relaxed)
+        self.socket.shared().manager.lock().next_ack_id(self.socket.core.nsp)
     }
 
     fn send(

@@ -12,7 +12,7 @@ use tokio::time::Sleep;
 
 use crate::ack::AckTarget;
 use crate::auth::{self, Auth};
-use crate::engine::{self, CloseReason, CookieJar, Engine, EngineConfig, EngineEvent};
+use crate::engine::{self, CloseReason, CookieJar, Engine, EngineConfig, EngineEvent, Reading};
 use crate::error::{ConnectError, OpenError, describe};
 use crate::events::{Event, Lifecycle};
 use crate::listeners::Outgoing;
@@ -29,15 +29,25 @@ pub(crate) struct Task {
     closing: Vec<JoinHandle<()>>,
     timer: Pin<Box<Sleep>>,
     timer_at: Option<Instant>,
+    /// Of the open connection.
+    reading: Reading,
     pause: Option<Pause>,
 }
 
 /// Reading has stopped, and handlers have not gone on since.
 struct Pause {
-    /// When the connection is next asked whether it is still alive.
+    since: Instant,
+    /// When it is next looked whether that is too long.
     check: Instant,
     /// The handlers' progress at the time.
     taken: u64,
+}
+
+impl Pause {
+    fn new(taken: u64, max_pause: Duration) -> Self {
+        let since = Instant::now();
+        Self { since, check: since + PAUSE_CHECK.min(max_pause), taken }
+    }
 }
 
 enum Link {
@@ -68,6 +78,7 @@ impl Task {
             closing: Vec::new(),
             timer: Box::pin(tokio::time::sleep(Duration::ZERO)),
             timer_at: None,
+            reading: Reading::On,
             pause: None,
         }
     }
@@ -108,10 +119,12 @@ impl Task {
             Link::None => Poll::Pending,
             Link::Opening(opening) => opening.as_mut().poll(cx).map(Happened::Opened),
             Link::Open(engine) => {
-                if self.shared.must_pause() {
-                    return Poll::Pending;
+                let reading = if self.shared.must_pause() { Reading::Paused } else { Reading::On };
+                if self.reading != reading {
+                    self.reading = reading;
+                    self.shared.manager.lock().handle_reading(reading == Reading::On, moment());
                 }
-                let polled = std::pin::pin!(engine.next()).poll(cx);
+                let polled = engine.poll_next(cx, reading);
                 // Writing goes on inside, so the machine's picture is renewed even if nothing is to be told.
                 self.shared.manager.lock().handle_transport(engine.buffered(), engine.is_writable());
                 polled.map(Happened::Engine)
@@ -122,10 +135,9 @@ impl Task {
     fn poll_timer(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let mut at = self.shared.manager.lock().poll_timeout();
         if matches!(self.link, Link::Open(_)) && self.shared.must_pause() {
-            // While nobody calls the engine, nobody else notices that the server has given up on us.
             let taken = self.shared.inbound.taken();
             let pause = self.pause.take().filter(|pause| pause.taken == taken);
-            let pause = pause.unwrap_or_else(|| Pause { check: Instant::now() + PAUSE_CHECK, taken });
+            let pause = pause.unwrap_or_else(|| Pause::new(taken, self.shared.limits.max_pause));
             at = Some(at.map_or(pause.check, |at| at.min(pause.check)));
             self.pause = Some(pause);
         } else {
@@ -141,8 +153,12 @@ impl Task {
         }
         self.timer.as_mut().poll(cx).map(|()| {
             self.timer_at = None;
-            if self.pause.take_if(|pause| pause.check <= Instant::now()).is_some() {
-                self.shared.end_flood();
+            let now = Instant::now();
+            if let Some(pause) = &mut self.pause
+                && pause.check <= now
+            {
+                pause.check = now + PAUSE_CHECK.min(self.shared.limits.max_pause);
+                self.shared.end_pause(now.saturating_duration_since(pause.since));
             }
         })
     }
@@ -162,6 +178,7 @@ impl Task {
                     connection.transport = Some(engine.transport());
                 }
                 self.link = Link::Open(engine);
+                self.reading = Reading::On;
                 self.shared.manager.lock().handle_opened(patience, moment());
             }
             Happened::Opened(Err(error)) => {
@@ -175,14 +192,7 @@ impl Task {
         if is_news {
             self.note_progress();
         }
-        let mut manager = self.shared.manager.lock();
-        manager.handle_timeout(now);
-        if let Link::Open(engine) = &self.link
-            && engine.is_expired(now)
-            && self.shared.must_pause_with(&manager)
-        {
-            manager.expire(now);
-        }
+        self.shared.manager.lock().handle_timeout(now);
     }
 
     fn handle_engine(&mut self, event: EngineEvent, now: Instant) {
@@ -194,6 +204,7 @@ impl Task {
             EngineEvent::Upgraded => {
                 if let Link::Open(engine) = &self.link {
                     self.shared.connection.lock().transport = Some(engine.transport());
+                    manager.handle_upgraded(engine.transport());
                 }
             }
             EngineEvent::UpgradeFailed(error) => {
@@ -377,5 +388,5 @@ fn deliver(
     }
 }
 
-/// How often a connection that is not read is asked whether it is still alive.
+/// How often it is looked whether a connection is not read for too long.
 const PAUSE_CHECK: Duration = Duration::from_secs(1);

@@ -208,11 +208,18 @@ async fn attempts_are_counted_and_end() {
     socket.connect();
     let error = within("the end of the attempts", socket.connected()).await.unwrap_err();
     assert!(matches!(error, ConnectError::Transport(_)), "{error:?}");
-    for attempt in 1..=3 {
-        assert_eq!(next(&mut changes).await, Lifecycle::ReconnectAttempt(attempt));
+    for number in 1..=3 {
+        let planned = next(&mut changes).await;
+        assert!(
+            matches!(planned, Lifecycle::ReconnectIn { attempt, .. } if attempt == number),
+            "{planned:?}"
+        );
+        assert_eq!(next(&mut changes).await, Lifecycle::ReconnectAttempt(number));
+        if number == 3 {
+            assert_eq!(next(&mut changes).await, Lifecycle::ReconnectFailed);
+        }
         assert!(matches!(next(&mut changes).await, Lifecycle::ReconnectError(_)));
     }
-    assert_eq!(next(&mut changes).await, Lifecycle::ReconnectFailed);
     // Without reconnection the first failure is the last.
     let client =
         Client::builder(&format!("http://{unused}")).reconnection(Reconnection::none()).build().unwrap();

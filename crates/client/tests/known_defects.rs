@@ -3,29 +3,53 @@
 //!
 //! | row | here |
 //! | --- | --- |
-//! | WebTransport, wasm | absent here too |
-//! | TLS without the system's library, proxy, client certificates | tests of the engine |
-//! | all others | a test named after the row |
+//! | polling, upgrade | `polling_payloads_are_whole…`, `the_upgrade_happens…` |
+//! | several namespaces | `several_namespaces_on_one_connection` |
+//! | answers to the server | `the_server_gets_its_acknowledgement` |
+//! | events without arguments | `an_event_without_arguments_is_that_event` |
+//! | binary | `binary_mixed_with_json…`, `binary_emitted_with_an_acknowledgement…` |
+//! | ack ids, timeouts | `ack_ids_never_collide`, `an_acknowledgement_that_never_comes…` |
+//! | reconnection | `reconnection_tells_its_attempts`, `attempts_are_not_counted_in_a_byte`; jitter: the backoff's own tests |
+//! | offline, retries, recovery | `what_is_emitted_offline…`, `retries_send_again…`, `a_session_is_recovered` |
+//! | auth, refusals | `auth_is_fresh_on_each_connection`, `a_connect_error_has_its_data` |
+//! | `socket.id` | `the_sockets_id_is_known` |
+//! | `on`, `once`, `off`, `onAny`, `onAnyOutgoing` | `handlers_come_and_go_while_connected`, `what_is_sent_can_be_watched` |
+//! | disconnect reasons | `disconnects_have_the_references_reasons` |
+//! | query, headers | `query_and_headers_reach_the_server` |
+//! | msgpack | `msgpack_is_spoken` |
+//! | TLS without the system's library | `tls_needs_no_system_library`; client certificates and refusals: `src/engine/tests/tls.rs` |
+//! | proxy | `everything_goes_through_the_proxy`; SOCKS5 and refusals: `src/engine/tests/proxies.rs` |
+//! | cookies | `cookies_come_back_with_the_next_connection`; their rules: `src/engine/cookies.rs`, `src/engine/tests/cookies.rs` |
+//! | blocking API | `blocking.rs` |
+//! | WebTransport | **not covered**: absent here too |
+//! | wasm | **not covered**: absent here too; in browsers there is `js` |
 
 #[path = "support/script.rs"]
 mod script;
 mod support;
 
 use std::collections::HashSet;
+use std::net::TcpListener;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use rustls::{ClientConfig, RootCertStore};
 use script::{Peer, Script, Scripted};
 use serde_json::json;
 use support::{builder, next, quickly, serve, until};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 use trunkline::Io;
 use trunkline_client::{
-    AckError, Args, Binary, Client, ConnectError, Data, DisconnectReason, EventName, Lifecycle, Reply,
-    Socket, State, TransportKind, Value,
+    AckError, Args, Binary, Client, ConnectError, Data, DisconnectReason, EngineError, EventName, Lifecycle,
+    Reconnection, Reply, Socket, State, TransportKind, Value,
 };
-use trunkline_testkit::{TestServer, within};
+use trunkline_testkit::{DEADLINE, TestServer, within};
+use tungstenite::handshake::server::{Request, Response};
 
 type Lines = mpsc::UnboundedSender<String>;
 
@@ -78,12 +102,14 @@ async fn the_upgrade_happens_while_the_connection_is_in_use() {
     let (_io, server) = echo();
     let client =
         builder(&server).transports([TransportKind::Polling, TransportKind::WebSocket]).build().unwrap();
+    let mut changes = client.lifecycle();
     let socket = connected(&client).await;
     for number in 0..300 {
         let echoed: u32 = within("an answer", socket.emit_with_ack("echo", number)).await.unwrap();
         assert_eq!(echoed, number);
     }
     assert_eq!(client.transport(), Some(TransportKind::WebSocket));
+    assert_eq!(next(&mut changes).await, Lifecycle::Upgraded(TransportKind::WebSocket));
 }
 
 #[tokio::test]
@@ -209,11 +235,36 @@ async fn reconnection_tells_its_attempts() {
     let client = scripted(&server).build().unwrap();
     let mut changes = client.lifecycle();
     let socket = client.of("/");
+    let planned = next(&mut changes).await;
+    let Lifecycle::ReconnectIn { attempt: 1, delay } = planned else { panic!("{planned:?}") };
+    assert!(delay <= Duration::from_millis(10), "{delay:?}");
     assert_eq!(next(&mut changes).await, Lifecycle::ReconnectAttempt(1));
     assert_eq!(next(&mut changes).await, Lifecycle::Reconnect(1));
     within("the return", socket.connected()).await.unwrap();
     client.close().await;
     server.finish();
+}
+
+#[tokio::test]
+async fn attempts_are_not_counted_in_a_byte() {
+    let unused = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let soon = Duration::from_micros(1);
+    let client = Client::builder(&format!("http://{unused}"))
+        .reconnection(Reconnection::default().delay(soon).delay_max(soon).attempts(300))
+        .auto_connect(false)
+        .build()
+        .unwrap();
+    let mut changes = client.lifecycle();
+    client.of("/").connect();
+    let mut last = 0;
+    until(&mut changes, |change| {
+        if let Lifecycle::ReconnectAttempt(attempt) = change {
+            last = *attempt;
+        }
+        *change == Lifecycle::ReconnectFailed
+    })
+    .await;
+    assert_eq!(last, 300);
 }
 
 #[tokio::test]
@@ -232,12 +283,13 @@ async fn retries_send_again_what_was_not_acknowledged() {
         Box::new(|peer: &mut Peer| {
             peer.admit(r#"{"sid":"a"}"#);
             assert_eq!(peer.text(), r#"420["n",1]"#);
-            assert_eq!(peer.text(), r#"420["n",1]"#);
+            // Each try has an id of its own; 1 belongs to the event that waits.
+            assert_eq!(peer.text(), r#"422["n",1]"#);
         }) as Script,
         Box::new(|peer: &mut Peer| {
             peer.admit(r#"{"sid":"b"}"#);
-            assert_eq!(peer.text(), r#"420["n",1]"#);
-            peer.send("430[]");
+            assert_eq!(peer.text(), r#"423["n",1]"#);
+            peer.send("433[]");
             assert_eq!(peer.text(), r#"421["n",2]"#);
             peer.send("431[]");
             peer.closed();
@@ -342,27 +394,67 @@ async fn handlers_come_and_go_while_connected() {
         assert_eq!(within("a call", said.recv()).await.unwrap(), expected);
     }
     socket.off_any();
+    socket.on("said", async |State(lines): State<Lines>| lines.send("off".into()).unwrap());
+    socket.off("said");
     socket.emit("say", 1).unwrap();
     within("an answer", socket.emit_with_ack::<Value>("echo", 1)).await.unwrap();
     assert!(said.try_recv().is_err());
 }
 
 #[tokio::test]
+async fn what_is_sent_can_be_watched() {
+    let (lines, mut sent) = mpsc::unbounded_channel::<String>();
+    let (_io, server) = echo();
+    let client = builder(&server).build().unwrap();
+    let socket = connected(&client).await;
+    socket.on_any_outgoing(move |outgoing| {
+        lines.send(format!("{} {:?}", outgoing.event(), outgoing.args::<u32>())).unwrap();
+    });
+    socket.emit("say", 7).unwrap();
+    assert_eq!(within("the hook", sent.recv()).await.unwrap(), "say Some(7)");
+    socket.off_any_outgoing();
+    within("an answer", socket.emit_with_ack::<Value>("echo", 1)).await.unwrap();
+    assert!(sent.try_recv().is_err());
+}
+
+#[tokio::test]
 async fn disconnects_have_the_references_reasons() {
-    let server = lost_and_found();
-    let client = scripted(&server).build().unwrap();
-    let socket = client.of("/");
+    type Act = fn(&mut Peer);
+    let rows: [(Act, DisconnectReason); 5] = [
+        (|peer| peer.send("41"), DisconnectReason::IoServerDisconnect),
+        (|_| {}, DisconnectReason::TransportClose),
+        (|peer| peer.send_masked(), DisconnectReason::TransportError),
+        (|peer| peer.send("4nonsense"), DisconnectReason::ParseError),
+        (|peer| peer.closed(), DisconnectReason::PingTimeout),
+    ];
+    for (act, expected) in rows {
+        let server = Scripted::start([Box::new(move |peer: &mut Peer| {
+            let is_silent = expected == DisconnectReason::PingTimeout;
+            let interval = if is_silent { 200 } else { 25_000 };
+            peer.open_with(interval, interval);
+            peer.text();
+            peer.send(r#"40{"sid":"a"}"#);
+            act(peer);
+            if expected != DisconnectReason::TransportClose {
+                peer.closed();
+            }
+        }) as Script]);
+        let client = scripted(&server).reconnection(Reconnection::none()).build().unwrap();
+        let mut changes = client.of("/").lifecycle();
+        let lost = until(&mut changes, |change| matches!(change, Lifecycle::Disconnect { .. })).await;
+        assert!(
+            matches!(lost, Lifecycle::Disconnect { reason, .. } if reason == expected),
+            "{lost:?} instead of {expected}"
+        );
+        server.finish();
+    }
+    let (_io, server) = echo();
+    let client = builder(&server).build().unwrap();
+    let socket = connected(&client).await;
     let mut changes = socket.lifecycle();
-    let lost = until(&mut changes, |change| matches!(change, Lifecycle::Disconnect { .. })).await;
-    assert!(
-        matches!(lost, Lifecycle::Disconnect { reason: DisconnectReason::TransportClose, .. }),
-        "{lost:?}"
-    );
-    until(&mut changes, |change| matches!(change, Lifecycle::Connect { .. })).await;
     socket.disconnect();
     let left = Lifecycle::Disconnect { reason: DisconnectReason::IoClientDisconnect, description: None };
     assert_eq!(next(&mut changes).await, left);
-    server.finish();
 }
 
 #[tokio::test]
@@ -390,4 +482,98 @@ async fn msgpack_is_spoken() {
     .await
     .unwrap();
     assert_eq!((number, &*bytes), (-1, &[1][..]));
+}
+
+#[tokio::test]
+async fn tls_needs_no_system_library() {
+    let io = Io::builder().shards(1).build();
+    io.of("/").on("echo", async |Args(all): Args<Vec<Value>>| trunkline::Reply(Args(all)));
+    let server = TestServer::start_tls(1, io.service());
+    let url = format!("https://localhost:{}", server.address.port());
+    let tls = ClientConfig::builder().with_root_certificates(roots()).with_no_client_auth();
+    for transport in [TransportKind::Polling, TransportKind::WebSocket] {
+        let client =
+            Client::builder(&url).tls(Arc::new(tls.clone())).transports([transport]).build().unwrap();
+        let socket = connected(&client).await;
+        assert_eq!(within("an answer", socket.emit_with_ack("echo", 3)).await, Ok(3));
+        client.close().await;
+    }
+    // Without the test's own authority the certificate is worth nothing.
+    let client = Client::builder(&url).reconnection(Reconnection::none()).build().unwrap();
+    let error = within("the refusal", client.of("/").connected()).await.unwrap_err();
+    let ConnectError::Transport(error) = error else { panic!("{error:?}") };
+    assert!(matches!(error.cause(), EngineError::Tls { .. }), "{error:?}");
+}
+
+fn roots() -> RootCertStore {
+    let mut roots = RootCertStore::empty();
+    let authority = CertificateDer::from_pem_slice(include_bytes!("../../testkit/fixtures/ca.pem"));
+    roots.add(authority.unwrap()).unwrap();
+    roots
+}
+
+#[tokio::test]
+async fn everything_goes_through_the_proxy() {
+    let (_io, server) = echo();
+    let proxy = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (address, behind) = (proxy.local_addr().unwrap(), server.address);
+    let tunnels = Arc::new(AtomicU32::new(0));
+    let count = Arc::clone(&tunnels);
+    let serving = tokio::spawn(async move {
+        let mut connections = JoinSet::new();
+        loop {
+            let (mut stream, _) = proxy.accept().await.unwrap();
+            let count = Arc::clone(&count);
+            connections.spawn(async move {
+                let mut head = Vec::new();
+                while !head.ends_with(b"\r\n\r\n") {
+                    head.push(stream.read_u8().await.unwrap());
+                }
+                let head = String::from_utf8(head).unwrap();
+                // Not the server's address: only the proxy knows where `upstream` is.
+                assert!(head.starts_with("CONNECT upstream.test:80 "), "{head}");
+                let mut upstream = tokio::net::TcpStream::connect(behind).await.unwrap();
+                count.fetch_add(1, Ordering::Relaxed);
+                stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await.unwrap();
+                drop(tokio::io::copy_bidirectional(&mut stream, &mut upstream).await);
+            });
+        }
+    });
+    let client = Client::builder("http://upstream.test").proxy(&format!("http://{address}")).build().unwrap();
+    let socket = connected(&client).await;
+    assert_eq!(within("an answer", socket.emit_with_ack("echo", 3)).await, Ok(3));
+    assert!(tunnels.load(Ordering::Relaxed) > 0);
+    client.close().await;
+    serving.abort();
+}
+
+#[tokio::test]
+async fn cookies_come_back_with_the_next_connection() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let server = std::thread::spawn(move || {
+        [(); 2].map(|()| {
+            let (stream, _) = listener.accept().unwrap();
+            stream.set_read_timeout(Some(DEADLINE)).unwrap();
+            let mut cookie = None;
+            #[expect(clippy::result_large_err, reason = "tungstenite's own type")]
+            let look = |request: &Request, mut response: Response| {
+                cookie = request.headers().get("cookie").map(|cookie| cookie.to_str().unwrap().to_owned());
+                response.headers_mut().insert("set-cookie", "node=7; HttpOnly".parse().unwrap());
+                Ok(response)
+            };
+            // The first connection is lost here.
+            drop(tungstenite::accept_hdr(stream, look).unwrap());
+            cookie
+        })
+    });
+    let client = Client::builder(&format!("http://{address}"))
+        .transports([TransportKind::WebSocket])
+        .reconnection(quickly())
+        .build()
+        .unwrap();
+    client.of("/");
+    let cookies = tokio::task::spawn_blocking(|| server.join().unwrap()).await.unwrap();
+    assert_eq!(cookies, [None, Some("node=7".to_owned())]);
+    client.close().await;
 }

@@ -50,6 +50,24 @@ fn a_wall_clock_set_back_changes_nothing() {
 }
 
 #[test]
+fn silence_means_nothing_while_nobody_reads() {
+    let (mut session, start) = session(TransportKind::WebSocket);
+    session.handle_reading_stopped();
+    assert_eq!(session.poll_timeout(), None);
+    let now = start.after(10 * SILENCE);
+    session.handle_timeout(now);
+    assert!(!session.has_expired(now) && outputs(&mut session).is_empty());
+    for _ in 0..2 {
+        session.handle_reading_resumed(now);
+        assert_eq!(session.poll_timeout(), Some(now.after(SILENCE).monotonic));
+    }
+    // Reading on is no news: it puts nothing off.
+    session.handle_reading_resumed(now.after(SILENCE - MILLISECOND));
+    session.handle_timeout(now.after(SILENCE));
+    assert_eq!(outputs(&mut session), [ClientOutput::Closed(CloseReason::PingTimeout)]);
+}
+
+#[test]
 fn an_upgrade_waits_for_the_requests_under_way() {
     let (mut session, now) = session(TransportKind::Polling);
     assert!(session.begin_get() && !session.begin_get());

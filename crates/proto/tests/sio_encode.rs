@@ -6,8 +6,8 @@ use serde::{Serialize, Serializer};
 use serde_json::json;
 use trunkline_proto::sio::{
     Binary, Decoder, DisconnectReason, EncodeError, Encoded, Kind, Limits, Many, Parser, Value, encode_ack,
-    encode_client_connect, encode_connect, encode_connect_error, encode_disconnect, encode_error_v4,
-    encode_event, encode_event_with_offset, is_reserved,
+    encode_client_connect, encode_connect, encode_connect_error, encode_connect_once, encode_disconnect,
+    encode_error_v4, encode_event, encode_event_with_offset, is_reserved, with_ack_id,
 };
 
 use Parser::{Json, Msgpack};
@@ -298,4 +298,31 @@ fn decoded(parser: Parser, encoded: &Encoded) -> (String, Vec<serde_json::Value>
     let Kind::Event { name, id: None, args } = packet.kind else { panic!("{packet:?}") };
     assert_eq!(name, "e");
     (packet.nsp.to_string(), args.deserialize_all().unwrap())
+}
+
+#[test]
+fn an_acknowledgement_is_renumbered() {
+    let long = vec![7u8; 40];
+    for parser in [Json, Msgpack] {
+        for nsp in ["/", "/chat"] {
+            for (old, new) in [(0, 0), (7, 1234), (1 << 40, 9), (127, 128)] {
+                let check = |args: &dyn Fn(u64) -> Encoded| {
+                    let made = with_ack_id(parser, nsp, args(old).packet(), new);
+                    assert_eq!(made, args(new).packet(), "{parser:?} {nsp} {old} {new}");
+                };
+                check(&|id| encode_ack(parser, 20, nsp, id, &()).unwrap());
+                check(&|id| encode_ack(parser, 20, nsp, id, &Many((1, "x".repeat(40)))).unwrap());
+                check(&|id| encode_ack(parser, 20, nsp, id, &Many((0..40).collect::<Vec<_>>())).unwrap());
+                check(&|id| {
+                    let parts = Many((Binary::from(long.clone()), Binary::from(vec![1])));
+                    encode_ack(parser, 20, nsp, id, &parts).unwrap()
+                });
+            }
+        }
+    }
+}
+
+#[test]
+fn a_server_that_knows_repeats_says_so_when_connecting() {
+    assert_eq!(text(&encode_connect_once(Json, 3, "/a", "s", None), 3), r#"0/a,{"sid":"s","once":true}"#);
 }

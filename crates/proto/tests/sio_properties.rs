@@ -7,7 +7,7 @@ use proptest::collection::{btree_map, vec};
 use proptest::prelude::*;
 use trunkline_proto::sio::fuzz::{decode, fuzz_sio_json, fuzz_sio_msgpack, fuzz_sio_sequence};
 use trunkline_proto::sio::{
-    Decoder, Encoded, Kind, Limits, Many, Parser, Value, encode_ack, encode_event, is_reserved,
+    Decoder, Encoded, Kind, Limits, Many, Parser, Value, encode_ack, encode_event, is_reserved, with_ack_id,
 };
 
 fn any_value() -> impl Strategy<Value = Value> {
@@ -128,6 +128,7 @@ proptest! {
     fn events_and_acks_survive(
         nsp in any_nsp(),
         id in proptest::option::of(any_id()),
+        other in any_id(),
         name in any::<String>(),
         args in vec(any_value(), 0..5),
         headroom in 0..40usize,
@@ -138,6 +139,10 @@ proptest! {
             prop_assert!(event.head_offset >= headroom);
             check_round_trip(parser, &event, &nsp, id, Some(&name), &args);
             let id = id.unwrap_or(0);
+            let with_id = |id| encode_event(parser, headroom, &nsp, Some(id), &name, &Many(&args)).unwrap();
+            let (old, new) = (with_id(id), with_id(other));
+            let changed = with_ack_id(parser, &nsp, old.packet(), other);
+            prop_assert_eq!(&changed[..], new.packet());
             let ack = encode_ack(parser, headroom, &nsp, id, &Many(&args)).unwrap();
             check_round_trip(parser, &ack, &nsp, Some(id), None, &args);
             if let [only, ..] = &args[..] {

@@ -10,7 +10,8 @@ use crate::Failure;
 use crate::apps::chat;
 use crate::files;
 use crate::setting::{
-    Allow, Durability, Internal, LogFilter, NamespaceName, Origin, Parser, Positive, Span, Transport, UrlPath,
+    Allow, Durability, Internal, LogFilter, NamespaceName, Origin, Parser, Positive, SlowRule, Span,
+    Transport, UrlPath,
 };
 
 /// Declares the settings once: the struct, its defaults, its documentation for `trunkline config`, and
@@ -183,6 +184,10 @@ settings! {
         socket_send_buffer: Option<usize> = None;
     }
     "Rules" {
+        /// What clients that read too slowly may miss of what is published to which rooms: policy = "drop-oldest", or
+        /// "latest-by-key" with the member of the data that is the key (key = "symbol"). The first entry that fits
+        /// namespace and room counts; where none fits, they are disconnected, as with "disconnect".
+        slow_readers: Vec<SlowRule> = Vec::new();
         /// What clients may do in which rooms. The first entry that fits namespace and room counts ("*"
         /// stands for any characters); where none fits, nothing is allowed. Entries of a file replace the
         /// default ones, which allow everything in "/" but rooms whose name starts with "$".

@@ -6,18 +6,19 @@ use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 use trunkline::{
-    Admission, Args, Data, ExtractError, History, Io, Namespace, Reply, Rewind, Rewound, Socket, SocketId,
-    State, Value,
+    Admission, Args, Data, ExtractError, History, Io, Namespace, Reply, Rewind, Rewound, SlowReaders, Socket,
+    SocketId, State, Value,
 };
 
 use crate::bucket::Bucket;
 use crate::config::Config;
-use crate::setting::Allow;
+use crate::setting::{Allow, SlowPolicy, SlowRule};
 
 /// What clients may do; the state of all handlers.
 #[derive(Debug)]
 pub(crate) struct Policy {
     allow: Vec<Allow>,
+    slow_readers: Vec<SlowRule>,
     max_rooms: usize,
     max_room_name: usize,
     max_events_per_second: u32,
@@ -67,7 +68,7 @@ impl Wish {
             Self::After(position) => Rewind::after(position),
             Self::Since(time) => {
                 let time = UNIX_EPOCH.checked_add(Duration::from_millis(*time));
-                time.map_or(Rewind::last(0), Rewind::since)
+                time.map_or_else(|| Rewind::last(0), Rewind::since)
             }
         }
     }
@@ -77,6 +78,7 @@ impl Policy {
     pub(crate) fn new(config: &Config) -> Arc<Self> {
         Arc::new(Self {
             allow: config.allow.clone(),
+            slow_readers: config.slow_readers.clone(),
             max_rooms: config.max_rooms,
             max_room_name: config.max_room_name.0,
             max_events_per_second: config.max_events_per_second,
@@ -115,6 +117,23 @@ impl Policy {
         }
         let allowed = self.rule(socket.namespace().name(), room).is_some_and(|rule| rule.publish);
         if allowed { Ok(()) } else { Err("publishing to this room is not allowed".into()) }
+    }
+
+    /// What slow readers may miss of an event to a room; `data`: its first argument.
+    fn slow_readers(&self, namespace: &str, room: &str, data: Option<&Value>) -> SlowReaders {
+        let fits = |rule: &&SlowRule| rule.namespace.matches(namespace) && rule.room.matches(room);
+        let Some(rule) = self.slow_readers.iter().find(fits) else { return SlowReaders::disconnect() };
+        match (rule.policy, &rule.key) {
+            (SlowPolicy::Disconnect, _) => SlowReaders::disconnect(),
+            (SlowPolicy::DropOldest, _) => SlowReaders::drop_oldest(),
+            (SlowPolicy::LatestByKey, None) => SlowReaders::latest_by_key(""),
+            (SlowPolicy::LatestByKey, Some(member)) => match data.and_then(|data| data.get(member)) {
+                Some(Value::String(key)) => SlowReaders::latest_by_key(key),
+                Some(Value::Number(key)) => SlowReaders::latest_by_key(key.to_string()),
+                // It cannot be told what would replace it.
+                _ => SlowReaders::disconnect(),
+            },
+        }
     }
 
     fn may_read(&self, namespace: &str, room: &str) -> Result<(), String> {
@@ -223,7 +242,9 @@ async fn publish(
         policy.may_publish(&socket, &room)?;
         let others = socket.to(&room);
         let receivers = others.count();
-        others.emit(&event, Args(args.collect::<Vec<_>>())).map_err(|error| error.to_string())?;
+        let data: Vec<_> = args.collect();
+        let slow_readers = policy.slow_readers(socket.namespace().name(), &room, data.first());
+        others.policy(slow_readers).emit(&event, Args(data)).map_err(|error| error.to_string())?;
         Ok(Outcome { receivers: Some(receivers), ..Outcome::done() })
     })
 }
@@ -252,6 +273,23 @@ fn in_rooms(socket: &Socket) -> Outcome {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn slow_readers_have_the_first_rule_that_fits() {
+        let text = "[[slow_readers]]\nroom = \"chart-*\"\npolicy = \"drop-oldest\"\n\
+                    [[slow_readers]]\nnamespace = \"/\"\npolicy = \"latest-by-key\"\nkey = \"symbol\"";
+        let policy = Policy::new(&toml::from_str(text).expect("a configuration"));
+        let check = |namespace: &str, room: &str, data: Value, expected: SlowReaders| {
+            let found = policy.slow_readers(namespace, room, Some(&data));
+            assert_eq!(format!("{found:?}"), format!("{expected:?}"), "{namespace} {room} {data:?}");
+        };
+        let symbol = |value: Value| Value::Object([("symbol".to_owned(), value)].into());
+        check("/x", "chart-1", Value::Null, SlowReaders::drop_oldest());
+        check("/x", "prices", symbol("a".into()), SlowReaders::disconnect());
+        check("/", "prices", symbol("a".into()), SlowReaders::latest_by_key("a"));
+        check("/", "prices", symbol(7.into()), SlowReaders::latest_by_key("7"));
+        check("/", "prices", Value::Null, SlowReaders::disconnect());
+    }
 
     #[test]
     fn the_first_rule_that_fits_counts() {

@@ -9,11 +9,13 @@ mod console;
 mod files;
 mod handlers;
 mod listen;
+mod load;
 mod print;
 mod run;
 mod setting;
 mod signals;
 mod tls;
+mod verify;
 mod web;
 
 use std::fmt;
@@ -41,7 +43,12 @@ fn start() -> Result<u8, Failure> {
     let mut words = std::env::args_os().skip(1).peekable();
     let verb = words.peek().and_then(|word| word.to_str()).and_then(console::Verb::named);
     if let Some(verb) = verb {
-        return console::run(verb, words.skip(1));
+        let words = words.skip(1);
+        return match verb {
+            console::Verb::Verify => verify::run(words),
+            console::Verb::Bench => load::run(words),
+            _ => console::run(verb, words),
+        };
     }
     let Command { action, file, settings } = cli::parse(words)?;
     match action {

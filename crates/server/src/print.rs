@@ -53,6 +53,10 @@ mod tests {
         config.port = 1;
         config.tls_cert = Some("a \"quoted\" name.pem".into());
         config.allow.pop();
+        config.slow_readers = vec![
+            toml::from_str("room = \"chart-*\"\npolicy = \"drop-oldest\"").expect("a rule"),
+            toml::from_str("policy = \"latest-by-key\"\nkey = \"symbol\"").expect("a rule"),
+        ];
         let text = toml(&config);
         assert_eq!(toml::from_str::<Config>(&text).ok().as_ref(), Some(&config));
         assert!(text.contains("# Default: 3000\nport = 1\n"), "{text}");

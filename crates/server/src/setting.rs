@@ -269,6 +269,31 @@ impl Allow {
     }
 }
 
+/// What slow readers may miss of what is published to some rooms.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SlowRule {
+    /// The namespaces it is about; `*` stands for any characters. Default `*`.
+    #[serde(default = "Allow::any")]
+    pub(crate) namespace: Glob,
+    /// The rooms it is about. Default `*`.
+    #[serde(default = "Allow::any")]
+    pub(crate) room: Glob,
+    pub(crate) policy: SlowPolicy,
+    /// For `latest-by-key`: the member of an event's first argument that is the key. Without it each event's name is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) key: Option<String>,
+}
+
+/// What becomes of a receiver that is behind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum SlowPolicy {
+    Disconnect,
+    DropOldest,
+    LatestByKey,
+}
+
 fn parsed<'de, D: Deserializer<'de>, T>(
     deserializer: D,
     expected: &str,

@@ -14,9 +14,10 @@ use parking_lot::Mutex;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::oneshot;
-use trunkline_proto::sio::{self, Args, OwnedArgs};
+use trunkline_proto::sio::{self, Args, Encoded, OwnedArgs};
 
 use crate::error::{AckError, EmitError, EncodeError};
+use crate::once::Ticket;
 use crate::shard::Class;
 use crate::socket::{Socket, SocketId};
 use crate::wire::{HEADROOM, Packet};
@@ -258,13 +259,42 @@ impl Many {
 /// Where a handler's answer goes; shared by all listeners of the event. Nobody outside can name it.
 pub struct AckTarget {
     socket: Socket,
-    id: u64,
+    /// `None`: the client wants no answer; it is only kept.
+    id: Option<u64>,
     answered: AtomicBool,
+    /// For an event that is handled once: repeats get the same answer.
+    ticket: Option<Ticket>,
 }
 
 impl AckTarget {
     pub(crate) fn new(socket: Socket, id: u64) -> Arc<Self> {
-        Arc::new(Self { socket, id, answered: AtomicBool::new(false) })
+        Arc::new(Self { socket, id: Some(id), answered: AtomicBool::new(false), ticket: None })
+    }
+
+    pub(crate) fn with_ticket(socket: Socket, id: Option<u64>, ticket: Ticket) -> Arc<Self> {
+        Arc::new(Self { socket, id, answered: AtomicBool::new(false), ticket: Some(ticket) })
+    }
+
+    pub(crate) fn id(&self) -> Option<u64> {
+        self.id
+    }
+
+    /// Sends the answer that was given to the same event before.
+    pub(crate) fn repeat(&self, answer: &Encoded) {
+        let Some(id) = self.id.filter(|_| !self.answered.swap(true, Ordering::AcqRel)) else { return };
+        let namespace = self.socket.namespace_core();
+        let mut head = vec![0; HEADROOM];
+        head.extend(sio::with_ack_id(namespace.io.config.parser, &namespace.name, answer.packet(), id));
+        let encoded = Encoded { head, head_offset: HEADROOM, ..answer.clone() };
+        // The client may be gone again.
+        drop(self.send(encoded));
+    }
+
+    fn send(&self, encoded: Encoded) -> Result<(), EmitError> {
+        // What the client hears of is to be true after a crash too: the rooms that its event had it join.
+        let barrier = self.socket.log().and_then(|(log, _)| log.barrier());
+        let packet = Packet::logged(encoded, true, &self.socket.session().engine.budget, barrier);
+        self.socket.send(&packet, Class::Control)
     }
 
     /// Sends the answer, unless there was one.
@@ -273,7 +303,8 @@ impl AckTarget {
             return Ok(());
         }
         let namespace = self.socket.namespace_core();
-        let encoded = sio::encode_ack(namespace.io.config.parser, HEADROOM, &namespace.name, self.id, value);
+        let id = self.id.unwrap_or_default();
+        let encoded = sio::encode_ack(namespace.io.config.parser, HEADROOM, &namespace.name, id, value);
         let encoded = match encoded {
             Ok(encoded) => encoded,
             Err(error) => {
@@ -281,10 +312,10 @@ impl AckTarget {
                 return Err(EmitError::Encode(EncodeError::from(error)));
             }
         };
-        // What the client hears of is to be true after a crash too: the rooms that its event had it join.
-        let barrier = self.socket.log().and_then(|(log, _)| log.barrier());
-        let packet = Packet::logged(encoded, true, &self.socket.session().engine.budget, barrier);
-        self.socket.send(&packet, Class::Control)
+        if let Some(ticket) = &self.ticket {
+            ticket.settle(&encoded);
+        }
+        if self.id.is_some() { self.send(encoded) } else { Ok(()) }
     }
 
     /// Ends the client's wait: `{"error": {"message", "data"?}}`.
@@ -301,6 +332,16 @@ impl AckTarget {
         }
         // The client may be gone; its wait has ended then.
         drop(self.answer(&Failure { error: Error { message, data } }));
+    }
+}
+
+impl Drop for AckTarget {
+    fn drop(&mut self) {
+        if let Some(ticket) = self.ticket.take()
+            && !*self.answered.get_mut()
+        {
+            ticket.abandon();
+        }
     }
 }
 
@@ -328,7 +369,7 @@ impl<T: Serialize> Ack<T> {
 }
 
 impl<T> Ack<T> {
-    /// Whether the client waits for an answer.
+    /// Whether the client waits for an answer, or one is kept for the event's repeats.
     pub fn is_wanted(&self) -> bool {
         self.target.is_some()
     }

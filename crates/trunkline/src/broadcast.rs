@@ -16,6 +16,7 @@ use crate::namespace::{NamespaceCore, Outgoing};
 use crate::rooms::Target;
 use crate::session::Command;
 use crate::shard::{Class, Delivery};
+use crate::slow::SlowReaders;
 use crate::socket::{Flags, Socket, SocketId};
 use crate::wire::{HEADROOM, Packet};
 
@@ -69,6 +70,7 @@ pub struct Broadcast {
     target: Target,
     flags: Flags,
     timeout: Option<Duration>,
+    policy: Option<SlowReaders>,
 }
 
 impl Broadcast {
@@ -78,7 +80,7 @@ impl Broadcast {
 
     /// Over several namespaces: the children of a pattern.
     pub(crate) fn over(namespaces: SmallVec<[Arc<NamespaceCore>; 1]>) -> Self {
-        Self { namespaces, target: Target::default(), flags: Flags::default(), timeout: None }
+        Self { namespaces, target: Target::default(), flags: Flags::default(), timeout: None, policy: None }
     }
 
     pub(crate) fn without(mut self, sender: SocketId) -> Self {
@@ -116,6 +118,13 @@ impl Broadcast {
         self
     }
 
+    /// What slow readers may miss of it; default what the rooms say ([`crate::Namespace::room_policy`]), or to disconnect them. Without
+    /// effect on `emit_with_ack` and beside `volatile`.
+    pub fn policy(mut self, policy: SlowReaders) -> Self {
+        self.policy = Some(policy);
+        self
+    }
+
     /// Whether transports may compress it; default true.
     pub fn compress(mut self, compress: bool) -> Self {
         self.flags.compress = compress;
@@ -128,7 +137,8 @@ impl Broadcast {
         self
     }
 
-    /// Sends an event to all selected sockets. A receiver whose send buffer is full is disconnected (`slow reader`).
+    /// Sends an event to all selected sockets. A receiver whose send buffer is full is disconnected (`slow reader`), unless a policy
+    /// says otherwise: [`Broadcast::policy`].
     ///
     /// # Errors
     /// [`BroadcastError::Encode`] for a reserved name or what cannot be encoded; [`BroadcastError::Overloaded`] while the server
@@ -201,21 +211,41 @@ impl Broadcast {
             }
         };
         let encoded = encoded.map_err(EncodeError::from)?;
-        if namespace.wants_outgoing() {
+        let Flags { volatile, compress } = self.flags;
+        let (wants_outgoing, rooms_policy) = namespace.on_the_way_out(&self.target);
+        let policy = self.policy.as_ref().or(rooms_policy.as_ref()).filter(|_| !volatile && id.is_none());
+        let mut lane = None;
+        if wants_outgoing || policy.is_some() {
+            let is_shown = wants_outgoing || policy.is_some_and(SlowReaders::looks_at_events);
             // The hooks see no offset: it is not known yet.
             let plain = match log {
-                None => None,
-                Some(_) => Some(
+                Some(_) if is_shown => Some(
                     sio::encode_event(parser, HEADROOM, &namespace.name, id, event, args)
                         .map_err(EncodeError::from)?,
                 ),
+                _ => None,
             };
-            let seen = plain.as_ref().unwrap_or(&encoded);
-            namespace.notify_outgoing(|| Outgoing::to_rooms(&self.target, event, seen));
+            let outgoing = || Outgoing::to_rooms(&self.target, event, plain.as_ref().unwrap_or(&encoded));
+            if wants_outgoing {
+                namespace.notify_outgoing(outgoing);
+            }
+            if let Some(policy) = policy {
+                let outgoing = is_shown.then(outgoing);
+                // A key that panics is no key: the event is kept for everybody.
+                io.guard("the key of an event", || {
+                    lane = policy.lane(&namespace.name, &self.target, event, outgoing.as_ref());
+                });
+            }
         }
-        let Flags { volatile, compress } = self.flags;
-        let class = if volatile { Class::Volatile } else { Class::Event };
+        let class = match lane {
+            _ if volatile => Class::Volatile,
+            Some(_) => Class::Sheddable,
+            None => Class::Event,
+        };
         let mut push = |packet: &Arc<Packet>| -> SmallVec<[Delivery; 4]> {
+            if let Some(lane) = lane.take() {
+                packet.set_lane(lane);
+            }
             let shards = io.parts.shards.iter();
             shards
                 .map(|s| {
@@ -241,6 +271,10 @@ impl Broadcast {
         for (shard, delivery) in io.parts.shards.iter().zip(deliveries) {
             if delivery.dropped > 0 {
                 shard.counters.dropped_volatile.add(delivery.dropped as u64);
+            }
+            if delivery.shed.oldest > 0 || delivery.shed.outdated > 0 {
+                shard.counters.dropped_oldest.add(delivery.shed.oldest as u64);
+                shard.counters.dropped_outdated.add(delivery.shed.outdated as u64);
             }
             if !delivery.full.is_empty() {
                 shard.counters.dropped_full.add(delivery.full.len() as u64);

@@ -316,7 +316,7 @@ impl Client {
         let socket = self.socket(id, namespace, admission, None);
         let sid = (!is_v3).then(|| socket.id().as_str());
         // Before it enters the rooms, so that no broadcast overtakes it.
-        self.push(sio::encode_connect(self.io.config.parser, HEADROOM, &namespace.name, sid, None));
+        self.push(self.connect_packet(namespace, sid, None));
         namespace.tell_rooms(socket.enter(&[]));
         socket
     }
@@ -339,9 +339,7 @@ impl Client {
         let socket = self.socket(admitted.id(), namespace, admission, Some(recoverable));
         socket.restore_data(admitted.take_data());
         let (sid, pid) = (socket.id().as_str(), admitted.pid());
-        let name = &namespace.name;
-        let connect =
-            sio::encode_connect(self.io.config.parser, HEADROOM, name, Some(sid), Some(pid.as_str()));
+        let connect = self.connect_packet(namespace, Some(sid), Some(pid.as_str()));
         let connect = Packet::encoded(connect, true, &self.session.engine.budget);
         // CONNECT goes first: not every client keeps events that come before it.
         let missed = admitted.take_missed();
@@ -367,6 +365,19 @@ impl Client {
             }
         }
         Some(socket)
+    }
+
+    fn connect_packet(
+        &self,
+        namespace: &NamespaceCore,
+        sid: Option<&str>,
+        pid: Option<&str>,
+    ) -> sio::Encoded {
+        let (parser, name) = (self.io.config.parser, &namespace.name);
+        match sid {
+            Some(sid) if namespace.takes_ids() => sio::encode_connect_once(parser, HEADROOM, name, sid, pid),
+            _ => sio::encode_connect(parser, HEADROOM, name, sid, pid),
+        }
     }
 
     /// Bytes that the client's outbox takes, with a margin for CONNECT.

@@ -24,6 +24,7 @@ use futures_core::future::BoxFuture;
 use http::{Request, Response};
 use trunkline_proto::eio::{self, CloseReason, TransportKind, Version};
 use trunkline_proto::sio::DisconnectReason;
+use trunkline_proto::ws::{self, OpCode};
 
 use crate::config::{Config, Transport, engine_setters};
 use crate::error::EmitError;
@@ -35,7 +36,7 @@ use crate::rate::Rate;
 use crate::serve::worker;
 use crate::service::{EngineLayer, EngineService, NotFound, Payload};
 use crate::session::{Command, Session};
-use crate::session_task::{SessionTask, ws_wire};
+use crate::session_task::SessionTask;
 use crate::shard::{Class, Push, Shard};
 use crate::sid::{Id, node_name};
 use crate::socket::Socket;
@@ -162,25 +163,51 @@ impl EngineCore {
         })
     }
 
-    /// Opens a session on the calling thread's shard and starts its task. With `ws`, that is its transport.
-    pub(crate) fn open(
+    /// Opens a session whose client will poll.
+    pub(crate) fn open_polling(
         self: &Arc<Self>,
         version: Version,
         base64: bool,
         handshake: Handshake,
-        ws: impl FnOnce(Wire) -> Option<WsConn>,
-        deflate_bits: Option<u8>,
+    ) -> Arc<Session> {
+        let wire = match version {
+            Version::V4 => Wire::Polling4,
+            Version::V3 => Wire::Polling3(!base64),
+        };
+        let session = self.register(wire, Sink::Waiting, version, base64, handshake, TransportKind::Polling);
+        self.start(&session, None);
+        session
+    }
+
+    /// Opens a session on a WebSocket; `head` is sent in front of its first packet.
+    pub(crate) fn open_websocket(
+        self: &Arc<Self>,
+        version: Version,
+        base64: bool,
+        handshake: Handshake,
+        conn: WsConn,
+        mut head: Vec<u8>,
+    ) {
+        let sink = conn.stream.sink();
+        let session = self.register(conn.wire, sink, version, base64, handshake, TransportKind::WebSocket);
+        let open = self.open_packet(&session);
+        ws::encode_frame(&mut head, OpCode::Text, false, open.as_bytes(), None);
+        session.push(&Packet::frame(head, None), Class::Control);
+        self.start(&session, Some(conn));
+    }
+
+    /// Makes a session known, on the calling thread's shard.
+    fn register(
+        self: &Arc<Self>,
+        wire: Wire,
+        sink: Sink,
+        version: Version,
+        base64: bool,
+        handshake: Handshake,
         transport: TransportKind,
     ) -> Arc<Session> {
         let shard = Arc::clone(self.pick_shard());
         self.ensure_flusher(shard.index);
-        let wire = match transport {
-            TransportKind::WebSocket => ws_wire(version, base64, deflate_bits),
-            TransportKind::Polling if version == Version::V4 => Wire::Polling4,
-            TransportKind::Polling => Wire::Polling3(!base64),
-        };
-        let conn = ws(wire);
-        let sink = conn.as_ref().map_or(Sink::Waiting, |conn| conn.stream.sink());
         let slot = shard.with(|state| state.open(wire, sink));
         let sid = Id::for_session(self.node, shard.index);
         let core = Arc::clone(self);
@@ -199,15 +226,16 @@ impl EngineCore {
         self.sessions.fetch_add(1, Ordering::Relaxed);
         self.tasks.fetch_add(1, Ordering::Relaxed);
         self.metrics.sessions_opened.add(1);
-        if transport == TransportKind::WebSocket {
-            session.push(&Packet::control(&self.open_packet(&session)), Class::Control);
-        }
-        let app = self.app.open(&session);
-        tokio::spawn(SessionTask::new(Arc::clone(&session), app, conn, Instant::now()).run());
+        session
+    }
+
+    /// Starts a session's task. With `conn`, that is its transport.
+    fn start(&self, session: &Arc<Session>, conn: Option<WsConn>) {
+        let app = self.app.open(session);
+        tokio::spawn(SessionTask::new(Arc::clone(session), app, conn, Instant::now()).run());
         if self.is_closing() {
             session.command(Command::Finish(CloseReason::ServerShuttingDown));
         }
-        session
     }
 
     /// The handshake's packet (engine.io-protocol v4, "Handshake").
@@ -324,7 +352,15 @@ impl EngineCore {
 
     pub(crate) fn snapshot(&self) -> Snapshot {
         let mut snapshot = Snapshot::of(&self.metrics);
-        self.shards.iter().for_each(|shard| snapshot.add(&shard.counters));
+        for shard in &*self.shards {
+            snapshot.add(&shard.counters);
+            shard.with(|state| {
+                for (_, outbox) in &state.outboxes {
+                    snapshot.queued += outbox.bytes as u64;
+                    snapshot.blocked_sessions += u64::from(outbox.since.is_some());
+                }
+            });
+        }
         snapshot.sessions = self.session_count() as u64;
         snapshot.memory = self.budget.used() as u64;
         snapshot.history_waiting = self.readers.load(Ordering::Relaxed) as u64;
@@ -545,7 +581,7 @@ impl EngineSession {
     fn push(&self, packet: &Arc<Packet>) -> Result<(), EmitError> {
         match self.0.push(packet, Class::Event) {
             Push::Taken | Push::Dropped => Ok(()),
-            Push::Full => Err(EmitError::Full),
+            Push::Full | Push::Shed => Err(EmitError::Full),
             Push::Closed => Err(EmitError::Closed),
         }
     }

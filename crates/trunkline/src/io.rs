@@ -29,6 +29,7 @@ use crate::namespace::{Hold, Namespace, NamespaceCore, Namespaces};
 use crate::recovery::{Logs, NamespaceLog, Recovery};
 use crate::service::{EngineLayer, EngineService, NotFound, Payload};
 use crate::session::Session;
+use crate::slow::SlowReaders;
 use crate::socket::{Socket, SocketId};
 
 /// A Socket.IO server; a cheap handle.
@@ -131,9 +132,14 @@ impl Shared {
     /// Runs a hook of the application; a panic ends nothing but that call.
     pub(crate) fn guard(&self, what: &str, call: impl FnOnce()) {
         if std::panic::catch_unwind(std::panic::AssertUnwindSafe(call)).is_err() {
-            self.parts.metrics.handler_panics.add(1);
-            tracing::error!(what, "a hook panicked");
+            self.guard_failed(what);
         }
+    }
+
+    /// A function of the application has panicked.
+    pub(crate) fn guard_failed(&self, what: &str) {
+        self.parts.metrics.handler_panics.add(1);
+        tracing::error!(what, "a hook panicked");
     }
 
     /// Tells metrics, log and error hook of a handler's failure.
@@ -411,6 +417,11 @@ impl Io {
     /// All sockets of `/`; see [`Namespace::volatile`].
     pub fn volatile(&self) -> Broadcast {
         self.root().volatile()
+    }
+
+    /// All sockets of `/`; see [`Broadcast::policy`].
+    pub fn policy(&self, policy: SlowReaders) -> Broadcast {
+        self.root().policy(policy)
     }
 
     /// All sockets of `/`; see [`Namespace::local`].

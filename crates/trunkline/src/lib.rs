@@ -21,9 +21,11 @@
 //! | describe a server | [`Io::builder`] |
 //! | admit or refuse clients | [`Namespace::check`], [`Admission`] |
 //! | answer events | [`Namespace::on`], [`Handler`], the extractors |
+//! | handle what clients repeat once | [`Namespace::once_by`] |
 //! | have clients recovered after a broken connection | [`Recovery`] |
 //! | let a room's events be read over HTTP | [`History`] |
 //! | send to one, to many | [`Socket::emit`], [`Broadcast`] |
+//! | say what slow readers may miss | [`SlowReaders`] |
 //! | serve beside HTTP routes | [`Io::layer`], [`serve`] |
 //! | use the layer below alone | [`engine::Engine`] |
 //! | test handlers without a port | [`testing::Client`] |
@@ -49,6 +51,7 @@ mod io;
 mod log;
 mod metrics;
 mod namespace;
+mod once;
 mod outbox;
 mod rate;
 mod recovery;
@@ -61,6 +64,7 @@ mod session;
 mod session_task;
 mod shard;
 mod sid;
+mod slow;
 mod socket;
 mod transport;
 mod wire;
@@ -83,6 +87,7 @@ pub use io::{HandlerFailure, Io, IoBuilder, States};
 pub use log::{Durability, LogError};
 pub use metrics::Snapshot;
 pub use namespace::{Namespace, Outgoing, Receivers};
+pub use once::{ExactlyOnce, IntoKey};
 pub use recovery::Recovery;
 pub use rooms::RoomEvent;
 #[cfg(feature = "tls")]
@@ -90,5 +95,6 @@ pub use serve::serve_tls;
 pub use serve::{Serve, serve};
 pub use service::{EngineLayer, EngineService, NotFound, ResponseBody, ResponseFuture};
 pub use sid::{ID_LEN, Id, InvalidId};
+pub use slow::SlowReaders;
 pub use socket::{Socket, SocketEmitter, SocketId};
 pub use trunkline_proto::sio::{Binary, DisconnectReason, Many as Args, Value};

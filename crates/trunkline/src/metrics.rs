@@ -31,6 +31,8 @@ pub(crate) struct ShardCounters {
     pub(crate) bytes_out: Counter,
     pub(crate) dropped_volatile: Counter,
     pub(crate) dropped_full: Counter,
+    pub(crate) dropped_oldest: Counter,
+    pub(crate) dropped_outdated: Counter,
 }
 
 impl ShardCounters {
@@ -55,6 +57,7 @@ pub(crate) struct Metrics {
     pub(crate) handler_errors: Counter,
     pub(crate) slow_handlers: Counter,
     pub(crate) log_failures: Counter,
+    pub(crate) repeats: Counter,
     closed: [Counter; 8],
     streams: [Counter; 4],
     recoveries: [Counter; 5],
@@ -158,6 +161,14 @@ pub struct Snapshot {
     pub dropped_volatile: u64,
     /// Broadcast packets that a full send buffer could not take.
     pub dropped_full: u64,
+    /// Packets dropped for slow readers by [`SlowReaders::drop_oldest`](crate::SlowReaders::drop_oldest).
+    pub dropped_oldest: u64,
+    /// Packets dropped for slow readers because a newer one of the same key followed.
+    pub dropped_outdated: u64,
+    /// Bytes that wait to be sent, each packet counted for each of its receivers (gauge).
+    pub queued: u64,
+    /// Sessions for which something waits that could not be sent at once (gauge).
+    pub blocked_sessions: u64,
     /// Handlers that panicked.
     pub handler_panics: u64,
     /// Handlers that returned an error or could not be given their arguments.
@@ -166,6 +177,8 @@ pub struct Snapshot {
     pub slow_handlers: u64,
     /// Logs that could not be opened or written, and live in memory alone.
     pub log_failures: u64,
+    /// Events that were repeats: answered again, not handled again.
+    pub repeats: u64,
     /// Bytes that packets, partial reads and bodies hold (gauge).
     pub memory: u64,
     /// Sessions closed, by reason.
@@ -200,6 +213,7 @@ impl Snapshot {
             handler_errors: metrics.handler_errors.get(),
             slow_handlers: metrics.slow_handlers.get(),
             log_failures: metrics.log_failures.get(),
+            repeats: metrics.repeats.get(),
             closed: REASONS.iter().map(|r| (r.as_str(), metrics.closed[index(*r)].get())).collect(),
             streams: Way::ALL.iter().map(|w| (w.as_str(), metrics.streams[*w as usize].get())).collect(),
             recoveries: Outcome::ALL
@@ -223,12 +237,14 @@ impl Snapshot {
         self.bytes_out += counters.bytes_out.get();
         self.dropped_volatile += counters.dropped_volatile.get();
         self.dropped_full += counters.dropped_full.get();
+        self.dropped_oldest += counters.dropped_oldest.get();
+        self.dropped_outdated += counters.dropped_outdated.get();
     }
 
     /// The Prometheus text exposition format.
     pub fn prometheus(&self) -> String {
         let mut out = String::new();
-        let rows: [(&str, &str, &str, u64); 20] = [
+        let rows: [(&str, &str, &str, u64); 25] = [
             ("sessions", "gauge", "Open Engine.IO sessions.", self.sessions),
             (
                 "websocket_sessions",
@@ -237,6 +253,13 @@ impl Snapshot {
                 self.websocket_sessions,
             ),
             ("memory_bytes", "gauge", "Bytes that packets, partial reads and bodies hold.", self.memory),
+            ("queued_bytes", "gauge", "Bytes that wait to be sent, for each receiver.", self.queued),
+            (
+                "blocked_sessions",
+                "gauge",
+                "Sessions that could not be sent all at once.",
+                self.blocked_sessions,
+            ),
             ("sessions_opened_total", "counter", "Sessions opened.", self.sessions_opened),
             ("upgrades_total", "counter", "Sessions that changed from polling to WebSocket.", self.upgrades),
             ("refused_total", "counter", "Requests refused before a session was opened.", self.refused),
@@ -246,6 +269,18 @@ impl Snapshot {
             ("bytes_out_total", "counter", "Bytes sent.", self.bytes_out),
             ("dropped_volatile_total", "counter", "Volatile packets dropped.", self.dropped_volatile),
             ("dropped_full_total", "counter", "Packets dropped at a full send buffer.", self.dropped_full),
+            (
+                "dropped_oldest_total",
+                "counter",
+                "Oldest packets dropped for slow readers.",
+                self.dropped_oldest,
+            ),
+            (
+                "dropped_outdated_total",
+                "counter",
+                "Packets dropped for slow readers that a newer one of their key followed.",
+                self.dropped_outdated,
+            ),
             ("handler_panics_total", "counter", "Handlers that panicked.", self.handler_panics),
             ("handler_errors_total", "counter", "Handlers that failed.", self.handler_errors),
             ("history_waiting", "gauge", "Requests for history that wait or stream.", self.history_waiting),
@@ -254,6 +289,7 @@ impl Snapshot {
             ("history_lagged_total", "counter", "Streams of history ended for lagging.", self.history_lagged),
             ("slow_handlers_total", "counter", "Handler polls over 50 ms.", self.slow_handlers),
             ("log_failures_total", "counter", "Logs that could not be opened or written.", self.log_failures),
+            ("repeats_total", "counter", "Repeated events that were answered again only.", self.repeats),
         ];
         for (name, kind, help, value) in rows {
             let _ = writeln!(

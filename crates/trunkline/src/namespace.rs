@@ -20,8 +20,10 @@ use crate::handler::{
 use crate::history::{History, Readers, Served};
 use crate::io::Shared;
 use crate::log::LogError;
+use crate::once::{ExactlyOnce, IntoKey, KeptKeys, OnceRules};
 use crate::recovery::{NamespaceLog, Recovery, Surroundings};
 use crate::rooms::{RoomEvent, Target};
+use crate::slow::{RoomPolicies, SlowReaders};
 use crate::socket::{Socket, SocketId};
 
 /// A namespace; a cheap handle. Handlers are registered once, for all its sockets.
@@ -45,6 +47,8 @@ pub(crate) struct NamespaceCore {
     sockets: AtomicUsize,
     /// Whether it is on the list of those to be removed when nobody can come back to them.
     pub(crate) is_listed: AtomicBool,
+    /// What was answered to clients that may come back.
+    pub(crate) kept_keys: KeptKeys,
     /// Clients whom the checks have not decided on yet; changed under the lock of [`Namespaces`].
     entering: AtomicUsize,
 }
@@ -68,6 +72,9 @@ pub(crate) struct Table {
     outgoing: Vec<OutgoingHook>,
     rooms: Vec<RoomHook>,
     recovery: Option<Recovery>,
+    policies: RoomPolicies,
+    /// None: every event is new.
+    pub(crate) once: Option<Arc<OnceRules>>,
 }
 
 type OutgoingHook = Arc<dyn Fn(&Outgoing<'_>) + Send + Sync>;
@@ -172,6 +179,7 @@ impl NamespaceCore {
             ack_ids: AtomicU64::new(0),
             sockets: AtomicUsize::new(0),
             is_listed: AtomicBool::new(false),
+            kept_keys: KeptKeys::default(),
             entering: AtomicUsize::new(0),
         })
     }
@@ -226,6 +234,13 @@ impl NamespaceCore {
         !self.table.table.read().outgoing.is_empty()
     }
 
+    /// Whether there are hooks for outgoing events, and the policy of the target's rooms.
+    pub(crate) fn on_the_way_out(&self, target: &Target) -> (bool, Option<SlowReaders>) {
+        let table = self.table.table.read();
+        let policy = if table.policies.is_empty() { None } else { table.policies.of(target) };
+        (!table.outgoing.is_empty(), policy)
+    }
+
     pub(crate) fn notify_outgoing<'a>(&self, outgoing: impl FnOnce() -> Outgoing<'a>) {
         let hooks = {
             let table = self.table.table.read();
@@ -253,6 +268,11 @@ impl NamespaceCore {
                 self.io.guard(&self.name, || hook(&event));
             }
         }
+    }
+
+    /// Whether clients are told that ack ids are keys.
+    pub(crate) fn takes_ids(&self) -> bool {
+        self.table.table.read().once.as_ref().is_some_and(|once| once.takes_ids)
     }
 
     pub(crate) fn wants_disconnecting(&self) -> bool {
@@ -418,6 +438,62 @@ impl Namespace {
         Ok(())
     }
 
+    /// Handles an event of this name once for each key that `key` names, per session: a repeat, as a client's retry is, is not handled
+    /// but gets the acknowledgement of the first, which it waits for if that is still being handled. `key` is given the first argument
+    /// (all of them as [`Args`](crate::Args)); an event without a key is handled whenever it comes. The event needs not ask for an
+    /// acknowledgement; what its handlers answer is kept all the same, an error too.
+    ///
+    /// Remembered are the last keys, 256 and 64 KiB of a session unless [`Namespace::exactly_once`] says otherwise, also for a session
+    /// that is recovered. A client that comes back as a new one, of the same user or not, is a new session: what must not happen
+    /// twice then needs a key in the application's store.
+    ///
+    /// ```
+    /// use serde::Deserialize;
+    /// use trunkline::{Data, Io, Reply};
+    ///
+    /// #[derive(Deserialize)]
+    /// struct Post {
+    ///     client_id: String,
+    ///     text: String,
+    /// }
+    ///
+    /// async fn post(Data(post): Data<Post>) -> Reply<usize> {
+    ///     Reply(post.text.len())
+    /// }
+    ///
+    /// Io::new().of("/chat").on("post", post).once_by("post", |post: &Post| post.client_id.clone());
+    /// ```
+    ///
+    /// # Panics
+    /// If the name is reserved.
+    pub fn once_by<T, K>(self, event: &str, key: impl Fn(&T) -> K + Send + Sync + 'static) -> Self
+    where
+        T: DeserializeOwned + 'static,
+        K: IntoKey + 'static,
+    {
+        assert!(!sio::is_reserved(event), "\"{event}\" is no event that clients send");
+        self.0.table.change(|table| Arc::make_mut(table.once.get_or_insert_default()).add(event, key));
+        self
+    }
+
+    /// Handles each event that asks for an acknowledgement once, for clients that say which events are repeats: our own do, with
+    /// retries. CONNECT tells them (`"once": true`); other clients overlook it. Also how much [`Namespace::once_by`] remembers.
+    pub fn exactly_once(self, settings: ExactlyOnce) -> Self {
+        self.0.table.change(|table| Arc::make_mut(table.once.get_or_insert_default()).set(settings));
+        self
+    }
+
+    /// Sets what slow readers may miss of events to rooms whose name has this form, such as `prices` or `chart-{symbol}`; a parameter
+    /// takes at least one character and no slash. The first pattern registered that fits counts, and of an event to several rooms the
+    /// first room that has a policy. [`Broadcast::policy`] goes before it. See [`SlowReaders`]; the default is to disconnect them.
+    ///
+    /// # Panics
+    /// If the pattern is malformed.
+    pub fn room_policy(self, pattern: &str, policy: SlowReaders) -> Self {
+        self.0.table.change(|table| table.policies.add(pattern, policy));
+        self
+    }
+
     /// Called for every event, before its own handlers; gives no answer. [`EventName`](crate::EventName) tells which.
     pub fn on_any<H, A>(self, handler: H) -> Self
     where
@@ -491,6 +567,11 @@ impl Namespace {
     /// All sockets whose line is not blocked.
     pub fn volatile(&self) -> Broadcast {
         self.all().volatile()
+    }
+
+    /// All sockets; what slow readers may miss. See [`Broadcast::policy`].
+    pub fn policy(&self, policy: SlowReaders) -> Broadcast {
+        self.all().policy(policy)
     }
 
     /// All sockets; whether transports may compress.

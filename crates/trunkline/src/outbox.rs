@@ -73,6 +73,12 @@ pub(crate) struct Outbox {
     pub(crate) held: bool,
     /// It is on the shard's list of those that wait for a log.
     pub(crate) listed: bool,
+    /// In mode `Blocked`: the session's task has taken the queue and writes.
+    pub(crate) taken: bool,
+    /// From how many bytes on outdated packets are looked for again; see [`crate::slow`].
+    pub(crate) compact_at: u32,
+    /// With how many bytes no droppable packet was found; 0 if there was one.
+    pub(crate) futile: u32,
 }
 
 impl Outbox {
@@ -91,6 +97,9 @@ impl Outbox {
             finishing: false,
             held: false,
             listed: false,
+            taken: false,
+            compact_at: 0,
+            futile: 0,
         }
     }
 

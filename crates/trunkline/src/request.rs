@@ -28,7 +28,8 @@ use crate::service::Payload;
 use crate::session::{Command, PostBody, Session};
 use crate::shard::NoPoll;
 use crate::transport::polling::{self, Encoding, Style};
-use crate::transport::stream;
+use crate::transport::stream::{self, Opened};
+use crate::transport::tcp_io::HoldHead;
 use crate::transport::websocket::{WsConn, WsStream};
 use crate::wire::Queue;
 
@@ -318,7 +319,7 @@ fn open_polling(
     handshake: Handshake,
 ) -> Response<Bytes> {
     let style = style(core, request.headers(), version, base64, jsonp);
-    let session = core.open(version, base64, handshake, |_| None, None, TransportKind::Polling);
+    let session = core.open_polling(version, base64, handshake);
     let mut response = polling::answer_open(&core.open_packet(&session), &style);
     initial_headers(core, &session, response.headers_mut());
     response
@@ -592,17 +593,18 @@ fn open_websocket(
     if let Some(change) = &core.config.initial_headers {
         change(response.headers_mut(), &handshake);
     }
+    response.extensions_mut().insert(HoldHead);
     let upgrade = hyper::upgrade::on(request);
     let core = Arc::clone(core);
     tokio::spawn(async move {
         let Ok(upgraded) = upgrade.await else { return };
-        let (stream, early, way) = stream::open(upgraded);
+        let Opened { stream, early, head, way } = stream::open(upgraded);
         core.metrics.stream_opened(way);
         configure(&core, &stream);
         let bits = deflate.as_ref().map(|d| d.server_max_window_bits);
         let decoder = ws::Decoder::new(ws::Role::Server, core.config.ws_limits(), deflate.is_some());
-        let conn = |wire| Some(WsConn { stream, decoder, wire, early });
-        core.open(version, base64, handshake, conn, bits, TransportKind::WebSocket);
+        let wire = crate::session_task::ws_wire(version, base64, bits);
+        core.open_websocket(version, base64, handshake, WsConn { stream, decoder, wire, early }, head);
     });
     Ok(response)
 }
@@ -621,7 +623,8 @@ fn upgrade_existing(
     let core = Arc::clone(core);
     tokio::spawn(async move {
         let Ok(upgraded) = upgrade.await else { return };
-        let (mut stream, early, way) = stream::open(upgraded);
+        // Nothing of its head is held: the client speaks first.
+        let Opened { mut stream, early, way, .. } = stream::open(upgraded);
         core.metrics.stream_opened(way);
         configure(&core, &stream);
         // The session's task lives on its shard's runtime: the connection moves there (design 8.4).

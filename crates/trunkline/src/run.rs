@@ -14,6 +14,7 @@ use trunkline_proto::sio::{self, DisconnectReason, OwnedArgs};
 use crate::ack::AckTarget;
 use crate::extract::{Cx, ExtractError};
 use crate::handler::{ErasedHandler, HandlerError, INTERNAL};
+use crate::once::Met;
 use crate::session::Session;
 use crate::socket::Socket;
 
@@ -159,6 +160,13 @@ fn dispatch(
 ) -> Option<Running> {
     let namespace = socket.namespace_core();
     let table = namespace.table.read();
+    let ack = match &table.once {
+        None => ack,
+        Some(once) => match once.meet(socket, name, args, ack) {
+            Met::New(ack) => ack,
+            Met::Repeat => return None,
+        },
+    };
     let listeners = table.events.get(name).map_or(&[][..], |l| l);
     let has_own = socket.listens(name);
     if let ([handler], false, true, true) =

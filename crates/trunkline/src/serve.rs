@@ -8,19 +8,20 @@ use std::convert::Infallible;
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body;
 use hyper::body::Incoming;
-use hyper_util::rt::TokioTimer;
 use tokio::net::TcpStream;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 
 use crate::handshake::ConnectionInfo;
-use crate::transport::tcp_io::TcpIo;
+use crate::transport::head_timer::{HeadTimer, Watched};
+use crate::transport::tcp_io::{HoldHead, TcpIo};
 
 thread_local! {
     static WORKER: Cell<Option<usize>> = const { Cell::new(None) };
@@ -118,6 +119,8 @@ where
         let threads =
             self.threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
         self.listener.set_nonblocking(true)?;
+        // Small packets must not wait for the peer's acknowledgement of earlier ones. On Linux streams inherit it.
+        socket2::SockRef::from(&self.listener).set_tcp_nodelay(true)?;
         let (end, ended) = watch::channel(());
         let mut workers = Vec::new();
         let mut handles = Vec::new();
@@ -245,20 +248,24 @@ where
     B: Body<Data = Bytes> + Send + 'static,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
-    drop(stream.set_nodelay(true));
+    if !cfg!(target_os = "linux") {
+        drop(stream.set_nodelay(true));
+    }
     #[cfg(feature = "tls")]
     if let Some(tls) = acceptor.tls {
         // The same deadline as for a request's head: every state has one.
         let Ok(Ok(stream)) = tokio::time::timeout(HEAD_TIMEOUT, tls.accept(stream)).await else { return };
-        return http1(hyper_util::rt::TokioIo::new(stream), ConnectionInfo { address, secure: true }, app)
-            .await;
+        let info = ConnectionInfo { address, secure: true };
+        return http1(hyper_util::rt::TokioIo::new(stream), info, None, app).await;
     }
     #[cfg(not(feature = "tls"))]
     let _ = acceptor;
-    http1(TcpIo(stream), ConnectionInfo { address, secure: false }, app).await;
+    let (io, holds) = TcpIo::new(stream);
+    http1(io, ConnectionInfo { address, secure: false }, Some(holds), app).await;
 }
 
-async fn http1<I, A, B>(io: I, info: ConnectionInfo, app: A)
+/// `holds`: has the next head held, where the stream can do so.
+async fn http1<I, A, B>(io: I, info: ConnectionInfo, holds: Option<Arc<AtomicBool>>, app: A)
 where
     I: hyper::rt::Read + hyper::rt::Write + Unpin + Send + 'static,
     A: tower_service::Service<Request<Incoming>, Response = Response<B>, Error = Infallible>
@@ -269,40 +276,68 @@ where
     B: Body<Data = Bytes> + Send + 'static,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
-    let abort = Abort(Arc::default());
-    let aborted = Arc::clone(&abort.0);
+    let abort = Arc::new(Notify::new());
+    let aborted = Arc::clone(&abort);
     let service = hyper::service::service_fn(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(info);
-        request.extensions_mut().insert(abort.clone());
-        let mut app = app.clone();
+        let (mut app, holds, aborted) = (app.clone(), holds.clone(), Arc::clone(&aborted));
         async move {
             std::future::poll_fn(|cx| app.poll_ready(cx)).await?;
-            app.call(request).await
+            let response = app.call(request).await;
+            if let Ok(response) = &response {
+                // Nearly all have none.
+                let extensions = response.extensions();
+                if let (Some(holds), Some(HoldHead)) = (holds, extensions.get()) {
+                    holds.store(true, Ordering::Relaxed);
+                }
+                if let Some(Abort(connection)) = extensions.get() {
+                    connection.get_or_init(|| aborted);
+                }
+            }
+            response
         }
     });
+    let timer = HeadTimer::default();
     let connection = hyper::server::conn::http1::Builder::new()
-        .timer(TokioTimer::new())
+        .timer(timer.clone())
         .header_read_timeout(HEAD_TIMEOUT)
         .max_headers(MAX_HEADERS)
         .max_buf_size(MAX_HEAD)
         .serve_connection(io, service)
         .with_upgrades();
     tokio::select! {
-        result = connection => {
+        result = Watched::new(connection, timer) => {
             if let Err(error) = result {
                 tracing::debug!(%error, "an HTTP connection ended");
             }
         }
-        () = aborted.notified() => tracing::debug!("an HTTP connection was ended: it took nothing"),
+        () = abort.notified() => tracing::debug!("an HTTP connection was ended: it took nothing"),
     }
 }
 
-/// Ends a connection of ours from outside; a request extension.
-#[derive(Clone)]
-pub(crate) struct Abort(Arc<tokio::sync::Notify>);
+/// Ends a connection of ours from outside; a response extension.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Abort(Arc<OnceLock<Arc<Notify>>>);
 
 impl Abort {
+    /// Does nothing where somebody else serves.
     pub(crate) fn abort(&self) {
-        self.0.notify_one();
+        if let Some(connection) = self.0.get() {
+            connection.notify_one();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn streams_inherit_nodelay() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        socket2::SockRef::from(&listener).set_tcp_nodelay(true).unwrap();
+        let client = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (stream, _) = listener.accept().unwrap();
+        assert!(stream.nodelay().unwrap());
+        drop(client);
     }
 }

@@ -43,6 +43,8 @@ pub(crate) struct SessionTask {
     goodbye: Option<Box<[u8]>>,
     /// The close packet is queued; the machine is told once it is written.
     finishing: bool,
+    /// The peer has sent its close frame: nothing follows that.
+    peer_closed: bool,
     closed: bool,
     linger: Option<Box<Linger>>,
     /// When the timer will fire; later deadlines do not move it.
@@ -109,6 +111,7 @@ impl SessionTask {
             full_since: None,
             goodbye: None,
             finishing: false,
+            peer_closed: false,
             closed: false,
             linger: None,
             armed: None,
@@ -443,7 +446,10 @@ impl SessionTask {
 
     fn on_ws_close(&mut self, which: Which, cx: &mut Context<'_>) {
         match which {
-            Which::Current => self.machine.handle_transport_closed(CloseReason::TransportClose),
+            Which::Current => {
+                self.peer_closed = true;
+                self.machine.handle_transport_closed(CloseReason::TransportClose);
+            }
             Which::Probe => self.drop_probe(),
         }
         self.drain(cx);
@@ -604,6 +610,10 @@ impl SessionTask {
     fn part(&mut self, mut conn: WsConn, frame: &[u8], cx: &mut Context<'_>) {
         if !frame.is_empty() {
             conn.stream.try_write(cx, frame);
+        }
+        // Nothing is left to be read, so closing at once resets nothing (RFC 6455, 7.1.1: the server closes first).
+        if self.peer_closed && matches!(conn.stream, WsStream::Tcp(_)) {
+            return self.session.engine.budget.sub(conn.decoder.buffered());
         }
         let is_shut = conn.stream.poll_shutdown(cx).is_ready();
         self.session.engine.budget.sub(conn.decoder.buffered());

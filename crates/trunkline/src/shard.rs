@@ -17,6 +17,7 @@ use crate::outbox::{Mode, Outbox, PollSender, Sink};
 use crate::rooms::{Rooms, Target};
 use crate::session::{Command, Session};
 use crate::sid::Id;
+use crate::slow::Shed;
 use crate::socket::Socket;
 use crate::wire::{Budget, Packet, Queue, Wire};
 
@@ -60,6 +61,8 @@ pub(crate) struct State {
 pub(crate) enum Class {
     /// An event: bounded by the send buffer.
     Event,
+    /// An event that may be dropped for others, as its packet says.
+    Sheddable,
     /// Dropped if the receiver's line is blocked at this moment.
     Volatile,
     /// Heartbeats, CONNECT, DISCONNECT, acknowledgements, close: have `CONTROL_HEADROOM` bytes more.
@@ -72,6 +75,8 @@ pub(crate) enum Push {
     Taken,
     /// Volatile, and the line was blocked.
     Dropped,
+    /// Sheddable, and there was no room for it.
+    Shed,
     /// Over the receiver's bound; nothing was queued.
     Full,
     Closed,
@@ -171,7 +176,9 @@ impl State {
     /// Puts `packet` into a receiver's outbox.
     #[inline]
     pub(crate) fn push(&mut self, slot: Slot, packet: &Arc<Packet>, class: Class) -> Push {
-        enqueue(&mut self.outboxes, &mut self.dirty, self.limit, slot, packet, class)
+        debug_assert_ne!(class, Class::Sheddable, "for broadcasts");
+        let mut shed = Shed::default();
+        enqueue(&mut self.outboxes, &mut self.dirty, self.limit, slot, packet, class, &mut shed)
     }
 
     /// Puts packets into a receiver's outbox, in order. False if one did not fit: nothing more is taken then, so that nothing follows
@@ -203,8 +210,8 @@ impl State {
         rooms.select(namespace, target, |slot, socket| {
             delivery.receivers += 1;
             seen(socket);
-            match enqueue(outboxes, dirty, *limit, slot, packet, class) {
-                Push::Taken | Push::Closed => {}
+            match enqueue(outboxes, dirty, *limit, slot, packet, class, &mut delivery.shed) {
+                Push::Taken | Push::Closed | Push::Shed => {}
                 Push::Dropped => delivery.dropped += 1,
                 Push::Full => {
                     // It is closed once, and gets nothing behind the gap.
@@ -335,6 +342,8 @@ pub(crate) struct Delivery {
     pub(crate) dropped: usize,
     /// Those over their bound: the slow-reader policy is for them.
     pub(crate) full: Vec<Arc<Session>>,
+    /// What was dropped by policy.
+    pub(crate) shed: Shed,
 }
 
 #[inline]
@@ -345,6 +354,7 @@ fn enqueue(
     slot: Slot,
     packet: &Arc<Packet>,
     class: Class,
+    shed: &mut Shed,
 ) -> Push {
     let Some(outbox) = outboxes.get_mut(slot.index as usize).filter(|o| o.generation == slot.generation)
     else {
@@ -360,6 +370,10 @@ fn enqueue(
         Class::Event | Class::Volatile if outbox.bytes + cost > limit && outbox.bytes > 0 => {
             return Push::Full;
         }
+        Class::Sheddable => match outbox.make_room(packet, limit, shed) {
+            Push::Taken => {}
+            other => return other,
+        },
         Class::Control if outbox.bytes + cost > limit.max(cost) + CONTROL_HEADROOM => return Push::Full,
         _ => {}
     }

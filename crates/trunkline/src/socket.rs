@@ -5,10 +5,10 @@ use std::borrow::Borrow;
 use std::collections::HashMap;
 use std::fmt;
 use std::future::Future;
-use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
-use std::sync::{Arc, Weak};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
+use std::sync::{Arc, OnceLock, Weak};
 use std::task::Poll;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use serde::de::DeserializeOwned;
@@ -26,6 +26,7 @@ use crate::history::{Rewind, Rewound};
 use crate::io::{Io, IoCore};
 use crate::log::PLACEHOLDER;
 use crate::namespace::{Namespace, NamespaceCore, Outgoing};
+use crate::once::{ExactlyOnce, Keys};
 use crate::outbox::Mode;
 use crate::recovery::NamespaceLog;
 use crate::rooms::{RoomEvent, Target};
@@ -117,6 +118,10 @@ pub(crate) struct SocketCore {
     /// In a namespace with recovery.
     recoverable: Option<Box<Recoverable>>,
     pub(crate) acks: PendingAcks,
+    /// The client repeats events with the same ack id.
+    pub(crate) keeps_ids: AtomicBool,
+    /// What was answered to events with a key.
+    keys: OnceLock<Arc<Keys>>,
     extras: Mutex<Option<Box<Extras>>>,
 }
 
@@ -171,6 +176,8 @@ impl Socket {
             auth: auth.map(Box::new),
             recoverable: recoverable.map(Box::new),
             acks: PendingAcks::default(),
+            keeps_ids: AtomicBool::new(false),
+            keys: OnceLock::new(),
             extras: Mutex::new(extras),
         }))
     }
@@ -199,6 +206,16 @@ impl Socket {
     /// send it as the query of the namespace: an object of strings.
     pub fn auth<T: DeserializeOwned>(&self) -> Option<T> {
         self.0.auth.as_ref()?.as_args().next()?.deserialize().ok()
+    }
+
+    /// What was answered to events with a key, in this session: before a connection that was lost, too.
+    pub(crate) fn keys(&self, settings: &ExactlyOnce) -> Arc<Keys> {
+        let new = || Keys::new(settings, &self.0.session.engine.budget);
+        let keys = self.0.keys.get_or_init(|| match &self.0.recoverable {
+            Some(recoverable) => self.0.namespace.kept_keys.of(recoverable.pid, new),
+            None => new(),
+        });
+        Arc::clone(keys)
     }
 
     pub(crate) fn raw_auth(&self) -> Option<&OwnedArgs> {
@@ -354,21 +371,32 @@ impl Socket {
                 self.0.session.command(Command::Close(CloseReason::SlowReader));
                 Err(EmitError::Full)
             }
-            Push::Full => Err(EmitError::Full),
+            Push::Full | Push::Shed => Err(EmitError::Full),
             Push::Closed => Err(EmitError::Closed),
         }
     }
 
-    /// Ready when nothing waits to be sent to this client, or when it is gone.
-    pub fn drained(&self) -> impl Future<Output = ()> + Send + 'static {
-        let session = Arc::clone(&self.0.session);
+    /// Ready when nothing waits to be sent to this client: after [`EmitError::Full`] there is room again. What the kernel or a proxy
+    /// holds does not count.
+    ///
+    /// # Errors
+    /// [`EmitError::Closed`] if the socket is not connected, or disconnects meanwhile.
+    pub fn drained(&self) -> impl Future<Output = Result<(), EmitError>> + Send + 'static {
+        let core = Arc::clone(&self.0);
         std::future::poll_fn(move |cx| {
-            session.shard.with(|state| match state.get(session.slot) {
-                Some(outbox) if outbox.bytes > 0 || outbox.mode == Mode::Flushing => {
-                    outbox.on_drained(cx.waker());
-                    Poll::Pending
+            core.session.shard.with(|state| {
+                // Under the shard's lock, as the disconnect is.
+                if core.state.load(Ordering::Acquire) == DISCONNECTED {
+                    return Poll::Ready(Err(EmitError::Closed));
                 }
-                _ => Poll::Ready(()),
+                match state.get(core.session.slot) {
+                    Some(outbox) if outbox.bytes > 0 || outbox.mode == Mode::Flushing => {
+                        outbox.on_drained(cx.waker());
+                        Poll::Pending
+                    }
+                    Some(_) => Poll::Ready(Ok(())),
+                    None => Poll::Ready(Err(EmitError::Closed)),
+                }
             })
         })
     }
@@ -670,6 +698,10 @@ impl Socket {
             self.0.session.shard.with(|state| {
                 let before = self.0.state.swap(DISCONNECTED, Ordering::AcqRel);
                 let member = self.0.member.swap(NO_MEMBER, Ordering::AcqRel);
+                if let Some(outbox) = state.get(self.0.session.slot) {
+                    // Those who wait for this socket are to know; others look and wait on.
+                    outbox.wake_drained();
+                }
                 (before == CONNECTED).then(|| state.rooms.remove(member, &mut events))
             })
         };
@@ -678,6 +710,9 @@ impl Socket {
             Some((log, recoverable)) => log.leave(&self.0, &recoverable.pid, reason, self.data(), run),
         };
         self.0.acks.close();
+        if let (Some(recoverable), Some(_)) = (&self.0.recoverable, self.0.keys.get()) {
+            self.0.namespace.kept_keys.left(recoverable.pid, Instant::now());
+        }
         let Some(rooms) = rooms else { return false };
         if self.0.namespace.wants_disconnecting() {
             let own: Arc<str> = Arc::from(self.id().as_str());

@@ -14,6 +14,7 @@ use trunkline_proto::sio::Encoded;
 use trunkline_proto::ws::{self, OpCode};
 
 use crate::log::Gate;
+use crate::slow::Lane;
 
 /// Bytes kept free in front of a packet's text: a server's longest WebSocket header and the Engine.IO type.
 pub(crate) const HEADROOM: usize = ws::MAX_SERVER_HEADER + 1;
@@ -63,6 +64,8 @@ pub(crate) struct Packet {
     /// Of an event in a namespace that keeps a log.
     gate: Option<Gate>,
     cost: usize,
+    /// What its queues may do with it; `None`: nothing.
+    lane: OnceLock<Box<Lane>>,
 }
 
 type Forms = [OnceLock<Box<[u8]>>; FORMS];
@@ -175,6 +178,7 @@ impl Packet {
             budget: budget.cloned(),
             gate: None,
             cost,
+            lane: OnceLock::new(),
         }
     }
 
@@ -210,6 +214,15 @@ impl Packet {
     /// Its attachments, in order.
     pub(crate) fn attachments(&self) -> &[Bytes] {
         &self.attachments
+    }
+
+    /// Before it is queued.
+    pub(crate) fn set_lane(&self, lane: Lane) {
+        drop(self.lane.set(Box::new(lane)));
+    }
+
+    pub(crate) fn lane(&self) -> Option<&Lane> {
+        self.lane.get().map(|lane| &**lane)
     }
 
     /// Whether transports may compress it.
@@ -272,6 +285,10 @@ impl Packet {
     /// Whether any part of it is binary.
     pub(crate) fn has_binary(&self) -> bool {
         self.shape == Shape::Binary || !self.attachments.is_empty()
+    }
+
+    pub(crate) fn has_attachments(&self) -> bool {
+        !self.attachments.is_empty()
     }
 
     fn form(&self, form: Form) -> &[u8] {

@@ -62,7 +62,7 @@ async fn a_full_queue_takes_nothing_and_tells_when_it_is_drained() {
     settle().await;
     assert!(!drained.is_finished());
     client.hold_reading(false);
-    within("drained", drained).await.unwrap();
+    within("drained", drained).await.unwrap().unwrap();
     socket.emit("n", (sent, kib())).expect("there is room again");
     for n in 0..=sent {
         assert_eq!(
@@ -71,7 +71,7 @@ async fn a_full_queue_takes_nothing_and_tells_when_it_is_drained() {
             "nothing lost, nothing twice"
         );
     }
-    within("drained", socket.drained()).await;
+    within("drained", socket.drained()).await.unwrap();
 }
 
 #[tokio::test]
@@ -127,7 +127,7 @@ async fn volatile_events_are_dropped_only_while_the_line_is_blocked() {
     other.volatile().emit("v", 4).unwrap();
     assert_eq!(good.recv_event::<u8>("v").await.unwrap(), 4);
     client.hold_reading(false);
-    within("drained", socket.drained()).await;
+    within("drained", socket.drained()).await.unwrap();
     socket.volatile().emit("v", 5).unwrap();
     assert_eq!(client.recv_event::<u8>("v").await.unwrap(), 5);
 }

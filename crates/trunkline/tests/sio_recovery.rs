@@ -786,3 +786,18 @@ async fn polling_and_websocket_clients_get_what_waited_for_the_disk_in_order() {
     assert_eq!(seen.len(), 501);
     assert!(seen.iter().take(500).zip(1..).all(|(text, n)| text.starts_with(&format!("42[\"n\",{n},"))));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_log_in_which_nothing_happens_gives_up_what_is_too_old() {
+    let moment = Duration::from_millis(1);
+    let recovery = Recovery::memory().max_disconnection(moment);
+    let io = Io::builder().ping_interval(moment).ping_timeout(moment).recovery(recovery).build();
+    io.emit("n", "x".repeat(1_000)).unwrap();
+    assert!(io.metrics().memory > 1_000);
+    let began = std::time::Instant::now();
+    while io.metrics().memory > 0 {
+        // The library looks by the runtime's clock, which leaps here; ages are real.
+        tokio::time::sleep(Duration::from_secs(10)).await;
+        assert!(began.elapsed() < Duration::from_secs(10), "{:?}", io.metrics());
+    }
+}

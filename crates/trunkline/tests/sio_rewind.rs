@@ -150,7 +150,7 @@ struct Wish {
 async fn a_clients_auth_can_ask_for_it() {
     let (io, ns) = rig(Recovery::memory());
     let ns = ns.on_connect(async |socket: Socket, Auth(wish): Auth<Wish>| {
-        let rewind = wish.seen.map_or(Rewind::last(1), |seen| Rewind::after(&seen));
+        let rewind = wish.seen.map_or_else(|| Rewind::last(1), |seen| Rewind::after(&seen));
         socket.join_with_history("lobby", rewind);
     });
     emit(&ns, "lobby", 1..=3);

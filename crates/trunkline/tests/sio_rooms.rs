@@ -274,7 +274,7 @@ async fn a_handle_outlives_its_socket_and_does_nothing() {
     socket.join("r");
     socket.leave("r");
     socket.disconnect(true);
-    socket.drained().await;
+    assert_eq!(socket.drained().await, Err(trunkline::EmitError::Closed));
     assert!(socket.rooms().is_empty() && io.of("/").rooms().is_empty());
     assert_eq!((socket.get::<u8>(), socket.namespace().name()), (Some(5), "/"));
     assert_eq!(io.socket(next.id()).unwrap().rooms().len(), 1);

@@ -62,6 +62,14 @@ pub(crate) enum EngineEvent {
     Closed(CloseReason, Option<String>),
 }
 
+/// Whether messages are wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reading {
+    On,
+    /// Not now: there is no room for them.
+    Paused,
+}
+
 /// The current transport.
 pub(super) enum Transport {
     Polling(Box<Polling>),
@@ -119,8 +127,9 @@ impl Engine {
 
     /// The next thing that happens. Cancel safe: may be dropped and called again. While nobody calls it the session stands
     /// still, its heartbeat included.
+    #[cfg(test)]
     pub(crate) async fn next(&mut self) -> EngineEvent {
-        poll_fn(|cx| self.poll_next(cx)).await
+        poll_fn(|cx| self.poll_next(cx, Reading::On)).await
     }
 
     /// Queues a text message, given in UTF-8 and without a packet type; it leaves at the next [`Engine::next`], together
@@ -182,10 +191,21 @@ impl Engine {
         poll_fn(|cx| self.poll_close(cx, &mut told)).await;
     }
 
-    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<EngineEvent> {
+    /// The next thing that happens, all that a session does being done meanwhile. With [`Reading::Paused`] it gives no
+    /// messages and reads none: what is queued leaves, requests under way and the upgrade go on, and only the server's
+    /// silence means nothing, since its pings are among what is not read. A server that gives up on a WebSocket meanwhile is
+    /// noticed by writing, or once it is read again.
+    pub(crate) fn poll_next(&mut self, cx: &mut Context<'_>, reading: Reading) -> Poll<EngineEvent> {
         loop {
             let now = moment();
+            if reading == Reading::On {
+                self.session.handle_reading_resumed(now);
+            }
             self.session.handle_timeout(now);
+            if reading == Reading::Paused {
+                // Behind the deadlines: a session that was over before stays over.
+                self.session.handle_reading_stopped();
+            }
             self.drain();
             if let Some(event) = self.events.pop_front() {
                 return Poll::Ready(event);
@@ -200,7 +220,11 @@ impl Engine {
             if self.poll_probe(cx).is_ready() {
                 continue;
             }
-            match self.poll_receive(cx, now) {
+            let received = match reading {
+                Reading::On => self.poll_receive(cx, now),
+                Reading::Paused => self.poll_get(cx).map_ok(|()| None),
+            };
+            match received {
                 Poll::Ready(Ok(Some(event))) => return Poll::Ready(event),
                 Poll::Ready(result) => {
                     self.fail_on(result.map(drop));
@@ -289,6 +313,14 @@ impl Engine {
                 result
             }
             Transport::Gone => Poll::Pending,
+        }
+    }
+
+    /// Goes on with the GET under way, whose answer is kept as it is.
+    fn poll_get(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), TransportError>> {
+        match &mut self.transport {
+            Transport::Polling(polling) => polling.poll_get(cx),
+            Transport::WebSocket(_) | Transport::Gone => Poll::Pending,
         }
     }
 

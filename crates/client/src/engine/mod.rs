@@ -38,7 +38,7 @@ pub(crate) use config::EngineConfig;
 pub(crate) use cookies::CookieJar;
 #[cfg(test)]
 pub(crate) use driver::Opened;
-pub(crate) use driver::{Engine, EngineEvent};
+pub(crate) use driver::{Engine, EngineEvent, Reading};
 pub use error::{ConnectError, HttpError, TransportError};
 pub(crate) use proxy::Proxy;
 pub use proxy::ProxyError;

@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use serde::Deserialize;
-use trunkline_proto::eio::Moment;
+use trunkline_proto::eio::{Moment, TransportKind};
 use trunkline_proto::sio::{self, Decoder, Kind, Packet, Parser, RawArg, Violation, encode_client_connect};
 
 use self::backoff::Backoff;
@@ -81,6 +81,8 @@ enum Link {
         expires: Moment,
         /// Whether that was seen, perhaps after the machine slept: nothing more is sent then.
         is_doubtful: bool,
+        /// Whether the transport is read; if it is not, nobody knows whether the server is silent.
+        is_read: bool,
     },
 }
 
@@ -185,6 +187,11 @@ impl<W> Manager<W> {
         Nsp(self.namespaces.len() - 1)
     }
 
+    /// An id for an event that wants an answer.
+    pub(crate) fn next_ack_id(&mut self, nsp: Nsp) -> u64 {
+        self.namespaces.get_mut(nsp.0).map_or(0, Namespace::next_ack_id)
+    }
+
     /// Opens the connection without entering a namespace.
     pub(crate) fn open(&mut self) {
         if !self.reconnecting {
@@ -246,7 +253,8 @@ impl<W> Manager<W> {
         if self.link != Link::Opening {
             return;
         }
-        self.link = Link::Open { patience, expires: moment.after(patience), is_doubtful: false };
+        self.link =
+            Link::Open { patience, expires: moment.after(patience), is_doubtful: false, is_read: true };
         let now = moment.monotonic;
         self.transport = (0, true);
         self.decoder = Decoder::new(self.settings.parser, self.settings.decoder);
@@ -275,11 +283,11 @@ impl<W> Manager<W> {
             }
         }
         if self.opening_again {
-            // Before what comes next, unlike in the reference: a listener sees the last error, then the end.
-            self.change(None, Lifecycle::ReconnectError(error.clone()));
             self.reconnecting = false;
+            self.reconnect(Some(error), now);
+        } else {
+            self.reconnect(None, now);
         }
-        self.reconnect(now);
     }
 
     /// The connection was lost.
@@ -296,20 +304,37 @@ impl<W> Manager<W> {
         self.outputs.retain(|output| !matches!(output, Output::Send { .. }));
         self.unsent = 0;
         self.lose(reason, description);
-        self.reconnect(now);
+        self.reconnect(None, now);
     }
 
     /// The server sent its heartbeat.
     pub(crate) fn handle_ping(&mut self, now: Moment) {
-        if let Link::Open { patience, expires, is_doubtful } = &mut self.link {
+        if let Link::Open { patience, expires, is_doubtful, .. } = &mut self.link {
             *expires = now.after(*patience);
             *is_doubtful = false;
+        }
+    }
+
+    /// The connection goes on by another transport.
+    pub(crate) fn handle_upgraded(&mut self, transport: TransportKind) {
+        if self.is_open() {
+            self.change(None, Lifecycle::Upgraded(transport));
         }
     }
 
     /// How full the transport is: bytes, and whether it takes more at once.
     pub(crate) fn handle_transport(&mut self, buffered: usize, is_writable: bool) {
         self.transport = (buffered, is_writable);
+    }
+
+    /// Whether the transport is read from now on. When it is again, the server's time starts anew.
+    pub(crate) fn handle_reading(&mut self, reads: bool, now: Moment) {
+        if let Link::Open { patience, expires, is_read, .. } = &mut self.link {
+            if reads && !*is_read {
+                *expires = now.after(*patience);
+            }
+            *is_read = reads;
+        }
     }
 
     /// A text message.
@@ -377,14 +402,9 @@ impl<W> Manager<W> {
         }
     }
 
-    /// Closes the connection because events come faster than they are handled.
+    /// Closes the connection because events come faster than they are handled, or are not handled at all.
     pub(crate) fn overflow(&mut self, now: Instant) {
         self.abandon(DisconnectReason::InboundOverflow, None, now);
-    }
-
-    /// The connection is dead without the transport having noticed.
-    pub(crate) fn expire(&mut self, now: Instant) {
-        self.abandon(DisconnectReason::PingTimeout, None, now);
     }
 
     // Connecting.
@@ -398,18 +418,25 @@ impl<W> Manager<W> {
         }
     }
 
-    fn reconnect(&mut self, now: Instant) {
+    /// Plans the next attempt, if there is to be one; `failed` is why the last one did.
+    fn reconnect(&mut self, failed: Option<&ConnectError>, now: Instant) {
         let plan = self.settings.reconnection;
-        if !plan.enabled || self.reconnecting || self.skip_reconnect || self.is_shut {
-            return;
-        }
-        if plan.attempts.is_some_and(|attempts| self.backoff.attempts() >= attempts) {
+        let is_wanted = plan.enabled && !self.reconnecting && !self.skip_reconnect && !self.is_shut;
+        let is_over = is_wanted && plan.attempts.is_some_and(|attempts| self.backoff.attempts() >= attempts);
+        if is_over {
             self.backoff.reset();
             self.change(None, Lifecycle::ReconnectFailed);
-            return;
         }
-        self.reconnecting = true;
-        self.reconnect_at = Some(later(now, self.backoff.next_delay()));
+        if let Some(error) = failed {
+            // Behind the end of the attempts, as in the reference.
+            self.change(None, Lifecycle::ReconnectError(error.clone()));
+        }
+        if is_wanted && !is_over {
+            let delay = self.backoff.next_delay();
+            self.reconnecting = true;
+            self.reconnect_at = Some(later(now, delay));
+            self.change(None, Lifecycle::ReconnectIn { attempt: self.backoff.attempts(), delay });
+        }
     }
 
     fn enter(&mut self, nsp: Nsp, now: Instant) {
@@ -493,12 +520,15 @@ impl<W> Manager<W> {
             sid: Box<str>,
             #[serde(default)]
             pid: Option<Box<str>>,
+            /// An extension of trunkline's server: it knows a repeated event by its ack id.
+            #[serde(default)]
+            once: Option<bool>,
         }
         let Some(namespace) = self.namespaces.get_mut(nsp.0) else { return };
         if !matches!(namespace.stage, Stage::Connecting { .. }) {
             return;
         }
-        let Some(Payload { sid, pid }) = payload.and_then(|payload| payload.deserialize().ok()) else {
+        let Some(Payload { sid, pid, once }) = payload.and_then(|payload| payload.deserialize().ok()) else {
             self.refuse(nsp, ConnectError::OldServer);
             return;
         };
@@ -516,9 +546,22 @@ impl<W> Manager<W> {
         let early = std::mem::take(&mut namespace.early);
         namespace.forget_early();
         early.into_iter().for_each(|early| self.deliver(nsp, early));
+        self.say_ids_are_kept(nsp, once == Some(true));
         self.send_kept(nsp, now);
-        self.try_queue(nsp, true, now);
+        self.try_queue(nsp, now);
         self.change(Some(nsp), Lifecycle::Connect { recovered });
+    }
+
+    /// Before all events: that a retry has the ack id of the first try, and no other event has it; to a server that `asks`.
+    fn say_ids_are_kept(&mut self, nsp: Nsp, asks: bool) {
+        let Some(namespace) = self.namespaces.get_mut(nsp.0) else { return };
+        namespace.keeps_ids = asks && namespace.sending.retries.is_some();
+        if namespace.keeps_ids
+            && let Ok(encoded) =
+                sio::encode_event(self.settings.parser, 0, &namespace.name, None, sio::KEEPS_IDS, &())
+        {
+            self.send(nsp, encoded.into(), true);
+        }
     }
 
     fn deliver(&mut self, nsp: Nsp, event: Early) {
@@ -599,7 +642,7 @@ impl<W> Manager<W> {
         if self.is_open() {
             self.outputs.push_back(Output::Close);
             self.lose(reason, description);
-            self.reconnect(now);
+            self.reconnect(None, now);
         }
     }
 

@@ -35,6 +35,10 @@ pub(super) struct Namespace<W> {
     /// With retries: all that is not acknowledged, the first being tried.
     pub(super) queue: RetryQueue<W>,
     pub(super) acks: HashMap<u64, Waiting<W>>,
+    /// The server knows a retry by its ack id, and was told that it keeps the one of the first try.
+    pub(super) keeps_ids: bool,
+    /// The next ack id.
+    pub(super) ack_ids: u64,
     /// Events that came before CONNECT.
     pub(super) early: VecDeque<Early>,
     pub(super) early_bytes: usize,
@@ -84,11 +88,12 @@ pub(super) struct RetryQueue<W> {
 #[derive(Debug)]
 pub(super) struct Queued<W> {
     pub(super) message: Message,
+    /// Its id, that of the first try, also names the event here.
     pub(super) asked: Asked<W>,
     /// How often it was sent.
     pub(super) tries: u32,
-    /// Whether its answer is being waited for.
-    pub(super) pending: bool,
+    /// The ack id of the try whose answer is being waited for.
+    pub(super) pending: Option<u64>,
 }
 
 impl<W> Namespace<W> {
@@ -108,9 +113,17 @@ impl<W> Namespace<W> {
             unsent: SendBuffer::new(sending.offline, limits.max_offline),
             queue: RetryQueue { waiting: VecDeque::new(), bytes: 0 },
             acks: HashMap::new(),
+            keeps_ids: false,
+            ack_ids: 0,
             early: VecDeque::new(),
             early_bytes: 0,
         }
+    }
+
+    pub(super) fn next_ack_id(&mut self) -> u64 {
+        let id = self.ack_ids;
+        self.ack_ids += 1;
+        id
     }
 
     pub(super) fn is_connected(&self) -> bool {
@@ -143,16 +156,14 @@ impl<W> RetryQueue<W> {
         Ok(())
     }
 
-    pub(super) fn pop(&mut self) -> Option<Queued<W>> {
-        let queued = self.waiting.pop_front()?;
-        self.bytes -= queued.message.size();
-        Some(queued)
+    /// Removes the first event if the try with this ack id is its last; who waits for its answer.
+    pub(super) fn pop_tried(&mut self, id: u64) -> Option<W> {
+        self.waiting.front().filter(|first| first.pending == Some(id))?;
+        self.pop()?.asked.waiter
     }
 
-    /// Removes an event, wherever it is.
-    pub(super) fn remove(&mut self, id: u64) -> Option<Queued<W>> {
-        let index = self.waiting.iter().position(|queued| queued.asked.id == id)?;
-        let queued = self.waiting.remove(index)?;
+    pub(super) fn pop(&mut self) -> Option<Queued<W>> {
+        let queued = self.waiting.pop_front()?;
         self.bytes -= queued.message.size();
         Some(queued)
     }

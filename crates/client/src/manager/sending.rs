@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Instant;
 
 use trunkline_proto::eio::Moment;
-use trunkline_proto::sio::Args;
+use trunkline_proto::sio::{Args, with_ack_id};
 
 use super::message::{Asked, Emit, Message, NoAnswer, Nsp, Output};
 use super::namespace::{Queued, Waiting};
@@ -26,9 +26,9 @@ impl<W> Manager<W> {
             && !volatile
             && let Some(asked) = ack
         {
-            let queued = Queued { message, asked, tries: 0, pending: false };
+            let queued = Queued { message, asked, tries: 0, pending: None };
             namespace.queue.push(queued, max_offline).map_err(|_| EmitError::Full)?;
-            self.try_queue(nsp, false, now);
+            self.try_queue(nsp, now);
             return Ok(());
         }
         if volatile && !self.is_writable() {
@@ -96,7 +96,7 @@ impl<W> Manager<W> {
 
     /// After a long sleep the connection is not to be trusted, before anybody else has noticed (`_hasPingExpired`).
     fn doubt(&mut self, now: Moment) {
-        if let Link::Open { expires, is_doubtful, .. } = &mut self.link {
+        if let Link::Open { expires, is_doubtful, is_read: true, .. } = &mut self.link {
             *is_doubtful |= now.monotonic >= expires.monotonic || now.wall >= expires.wall;
         }
     }
@@ -131,23 +131,28 @@ impl<W> Manager<W> {
         }
     }
 
-    /// `_drainQueue` of the reference: tries the first event, `again` after a reconnection even if it is under way.
-    ///
-    /// All tries have one ack id, so that an answer to any of them counts; the reference gives each its own.
-    pub(super) fn try_queue(&mut self, nsp: Nsp, again: bool, now: Instant) {
+    /// `_drainQueue` of the reference: tries the first event, unless its answer is being waited for. Each try has an ack id of
+    /// its own; the id of one that is over (`clear_acks`, its timeout) is nobody's any more, so that a late answer counts for
+    /// nothing. A server that handles each event once gives all tries one answer, and knows them by one id.
+    pub(super) fn try_queue(&mut self, nsp: Nsp, now: Instant) {
         if !self.is_ready(nsp) {
             return;
         }
+        let parser = self.settings.parser;
         let Some(namespace) = self.namespaces.get_mut(nsp.0) else { return };
-        let Some(first) = namespace.queue.waiting.front_mut() else { return };
-        if first.pending && !again {
+        let Some(first) = namespace.queue.waiting.front().filter(|first| first.pending.is_none()) else {
             return;
+        };
+        let (mut id, mut message, timeout) = (first.asked.id, first.message.clone(), first.asked.timeout);
+        if first.tries > 0 && !namespace.keeps_ids {
+            id = namespace.next_ack_id();
+            message.head = with_ack_id(parser, &namespace.name, &message.head, id).into();
         }
-        first.pending = true;
-        first.tries += 1;
-        let message = first.message.clone();
-        let asked = Asked { id: first.asked.id, waiter: None, timeout: first.asked.timeout };
-        self.wait(nsp, asked, true, now);
+        if let Some(first) = namespace.queue.waiting.front_mut() {
+            first.pending = Some(id);
+            first.tries += 1;
+        }
+        self.wait(nsp, Asked { id, waiter: None, timeout }, true, now);
         self.send(nsp, message, true);
     }
 
@@ -168,28 +173,20 @@ impl<W> Manager<W> {
     /// An answer has come.
     pub(super) fn answer(&mut self, nsp: Nsp, id: u64, args: &Args<'_>, now: Instant) {
         let Some(namespace) = self.namespaces.get_mut(nsp.0) else { return };
-        let waiter = match namespace.acks.remove(&id) {
-            Some(waiting) => {
-                forget_deadline(&mut self.deadlines, waiting.deadline, nsp, id);
-                if waiting.is_retry {
-                    namespace.queue.remove(id).and_then(|queued| queued.asked.waiter)
-                } else {
-                    waiting.waiter
-                }
-            }
-            // Perhaps the answer to an earlier try, before the next one.
-            None => namespace.queue.remove(id).and_then(|queued| queued.asked.waiter),
-        };
+        // The reference calls it a bad ack: to nothing, or to a try that was given up.
+        let Some(waiting) = namespace.acks.remove(&id) else { return };
+        forget_deadline(&mut self.deadlines, waiting.deadline, nsp, id);
+        let waiter = if waiting.is_retry { namespace.queue.pop_tried(id) } else { waiting.waiter };
         if let Some(waiter) = waiter {
             self.outputs.push_back(Output::Answer { waiter, result: Ok(args.to_owned()) });
         }
-        self.try_queue(nsp, false, now);
+        self.try_queue(nsp, now);
     }
 
     /// An answer will not come.
     pub(super) fn end_ack(&mut self, nsp: Nsp, id: u64, why: NoAnswer, now: Instant) {
         self.give_up(nsp, id, why);
-        self.try_queue(nsp, false, now);
+        self.try_queue(nsp, now);
     }
 
     fn give_up(&mut self, nsp: Nsp, id: u64, why: NoAnswer) {
@@ -199,11 +196,11 @@ impl<W> Manager<W> {
         let waiter = if waiting.is_retry {
             let retries = namespace.sending.retries.unwrap_or_default();
             match namespace.queue.waiting.front_mut() {
-                Some(first) if first.asked.id == id && first.tries <= retries => {
-                    first.pending = false;
+                Some(first) if first.pending == Some(id) && first.tries <= retries => {
+                    first.pending = None;
                     None
                 }
-                _ => namespace.queue.remove(id).and_then(|queued| queued.asked.waiter),
+                _ => namespace.queue.pop_tried(id),
             }
         } else {
             namespace.unsent.remove(id);

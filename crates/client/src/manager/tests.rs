@@ -19,7 +19,6 @@ struct Rig {
     /// Time that the monotonic clock has missed.
     slept: Duration,
     nsp: Nsp,
-    ids: u64,
 }
 
 #[derive(Debug, PartialEq)]
@@ -45,7 +44,7 @@ impl Rig {
         let mut manager = Manager::new(settings);
         let nsp = manager.add("/", sending);
         let now = Instant::now();
-        Self { manager, now, start: now, slept: Duration::ZERO, nsp, ids: 0 }
+        Self { manager, now, start: now, slept: Duration::ZERO, nsp }
     }
 
     fn moment(&self) -> Moment {
@@ -101,8 +100,7 @@ impl Rig {
 
     fn emit(&mut self, name: &str, waiter: Option<u32>, timeout: Option<Duration>) -> Result<(), EmitError> {
         let is_retried = self.manager.namespaces[self.nsp.0].sending.retries.is_some();
-        let id = (waiter.is_some() || is_retried).then_some(self.ids);
-        self.ids += u64::from(id.is_some());
+        let id = (waiter.is_some() || is_retried).then(|| self.manager.next_ack_id(self.nsp));
         let message = encode_event(Parser::Json, 0, "/", id, name, &()).expect("encodes").into();
         let ack = id.map(|id| Asked { id, waiter, timeout });
         self.manager.emit(self.nsp, Emit { message, ack, volatile: false }, self.moment())
@@ -111,6 +109,11 @@ impl Rig {
 
 fn lost(reason: DisconnectReason) -> Did {
     Did::Change(Lifecycle::Disconnect { reason, description: None })
+}
+
+/// `delay` in seconds.
+fn again(attempt: u32, delay: u32) -> Did {
+    Did::Change(Lifecycle::ReconnectIn { attempt, delay: delay * SECOND })
 }
 
 fn connected() -> Did {
@@ -160,17 +163,19 @@ fn attempts_double_their_delay_are_counted_and_start_anew() {
     let mut rig = Rig::new(plain().attempts(4), Sending::default());
     rig.connect();
     rig.lose();
-    assert_eq!(rig.did(), [lost(DisconnectReason::TransportClose)]);
+    assert_eq!(rig.did(), [lost(DisconnectReason::TransportClose), again(1, 1)]);
     for (attempt, delay) in [(1, 1), (2, 2), (3, 4), (4, 5)] {
         assert_eq!(rig.next_deadline(), delay * SECOND);
         assert_eq!(rig.did(), [Did::Change(Lifecycle::ReconnectAttempt(attempt)), Did::Open]);
         rig.manager.handle_open_failed(&ConnectError::Timeout, rig.now);
         let mut told = rig.did();
         assert_eq!(told[0], Did::Change(Lifecycle::ConnectError(ConnectError::Timeout)));
-        assert_eq!(told[1], Did::Change(Lifecycle::ReconnectError(ConnectError::Timeout)));
-        let end = told.split_off(2);
-        let expected = if attempt == 4 { vec![Did::Change(Lifecycle::ReconnectFailed)] } else { vec![] };
-        assert_eq!(end, expected);
+        let (failed, end) = (Lifecycle::ReconnectError(ConnectError::Timeout), Lifecycle::ReconnectFailed);
+        let expected = match attempt {
+            4 => [Did::Change(end), Did::Change(failed)],
+            _ => [Did::Change(failed), again(attempt + 1, (2 * delay).min(5))],
+        };
+        assert_eq!(told.split_off(1), expected);
     }
     assert!(!rig.manager.is_trying() && rig.manager.poll_timeout().is_none());
     // Whoever asks anew begins anew.
@@ -243,7 +248,7 @@ fn each_wait_ends_once_by_answer_timeout_or_disconnect() {
     rig.lose();
     assert_eq!(
         rig.did(),
-        [lost(DisconnectReason::TransportClose), Did::Answer(3, Err(NoAnswer::Disconnected))]
+        [lost(DisconnectReason::TransportClose), Did::Answer(3, Err(NoAnswer::Disconnected)), again(1, 1)]
     );
 }
 
@@ -286,6 +291,45 @@ fn after_a_sleep_events_are_kept_instead_of_written_to_a_dead_connection() {
 }
 
 #[test]
+fn a_server_that_knows_repeats_is_told_that_ids_are_kept() {
+    let answer = |retries: Option<u32>, connect: &str| {
+        let mut rig = Rig::new(plain(), Sending { retries, ..Sending::default() });
+        rig.manager.connect(rig.nsp, rig.now);
+        rig.emit("a", Some(1), Some(SECOND)).unwrap();
+        rig.manager.handle_opened(45 * SECOND, rig.moment());
+        rig.manager.handle_auth(rig.nsp, rig.manager.auth_attempts, Ok(None), rig.now);
+        rig.did();
+        rig.manager.handle_text(connect, rig.now);
+        rig.did()
+    };
+    let said = || sent(r#"2["trunkline:keeps-ids"]"#);
+    let announced = r#"0{"sid":"id","once":true}"#;
+    assert_eq!(answer(Some(1), announced)[..2], [said(), sent(r#"20["a"]"#)], "before all else");
+    assert!(!answer(None, announced).contains(&said()), "without retries nothing is sent twice");
+    for other in [r#"0{"sid":"id"}"#, r#"0{"sid":"id","once":false}"#] {
+        assert!(!answer(Some(1), other).contains(&said()), "{other}");
+    }
+}
+
+#[test]
+fn silence_is_no_reason_for_doubt_while_nothing_is_read() {
+    let mut rig = Rig::new(plain(), Sending::default());
+    rig.connect();
+    rig.manager.handle_reading(false, rig.moment());
+    rig.now += 100 * SECOND;
+    rig.emit("sent", None, None).unwrap();
+    assert_eq!(rig.did(), [sent(r#"2["sent"]"#)]);
+    rig.manager.handle_reading(true, rig.moment());
+    rig.now += 44 * SECOND;
+    rig.emit("sent", None, None).unwrap();
+    assert_eq!(rig.did(), [sent(r#"2["sent"]"#)]);
+    rig.manager.handle_reading(true, rig.moment());
+    rig.now += SECOND;
+    rig.emit("kept", None, None).unwrap();
+    assert_eq!(rig.did(), []);
+}
+
+#[test]
 fn retries_go_one_at_a_time_and_end_after_their_number() {
     let sending = Sending { retries: Some(1), ..Sending::default() };
     let mut rig = Rig::new(plain(), sending);
@@ -294,17 +338,20 @@ fn retries_go_one_at_a_time_and_end_after_their_number() {
     rig.emit("b", Some(2), Some(SECOND)).unwrap();
     assert_eq!(rig.did(), [sent(r#"20["a"]"#)]);
     rig.next_deadline();
-    assert_eq!(rig.did(), [sent(r#"20["a"]"#)], "the second try");
+    assert_eq!(rig.did(), [sent(r#"22["a"]"#)], "the second try, with an id of its own");
+    // What answers the first try comes too late, as in the reference.
+    rig.manager.handle_text("30[]", rig.now);
+    assert_eq!(rig.did(), []);
     rig.next_deadline();
     // tries > retries: dropped, and the next one begins.
     assert_eq!(rig.did(), [Did::Answer(1, Err(NoAnswer::Timeout)), sent(r#"21["b"]"#)]);
     rig.lose();
-    assert_eq!(rig.did(), [lost(DisconnectReason::TransportClose)]);
+    assert_eq!(rig.did(), [lost(DisconnectReason::TransportClose), again(1, 1)]);
     rig.next_deadline();
     rig.did();
     rig.open();
-    assert!(rig.did().contains(&sent(r#"21["b"]"#)), "again after the reconnection");
-    rig.manager.handle_text("31[]", rig.now);
+    assert!(rig.did().contains(&sent(r#"23["b"]"#)), "again after the reconnection");
+    rig.manager.handle_text("33[]", rig.now);
     assert_eq!(rig.did(), [Did::Answer(2, Ok(()))]);
     assert_eq!(rig.manager.poll_timeout(), None);
 }
@@ -403,7 +450,7 @@ fn random_sequences_keep_the_promises() {
                 }
                 6 if link == 2 => rig.manager.handle_text(r#"0{"sid":"x","pid":"p"}"#, rig.now),
                 7 if link == 2 => {
-                    let id = dice(rig.ids + 1);
+                    let id = dice(rig.manager.namespaces[rig.nsp.0].ack_ids + 1);
                     rig.manager.handle_text(&format!("3{id}[]"), rig.now);
                 }
                 8 => rig.advance(Duration::from_millis(dice(4000))),

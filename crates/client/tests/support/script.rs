@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "each test file uses its part")]
 
 use std::collections::VecDeque;
+use std::io::Write;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::thread::JoinHandle;
 
@@ -73,6 +74,11 @@ impl Peer {
 
     pub(crate) fn send_binary(&mut self, data: &[u8]) {
         self.0.send(Message::binary(data.to_vec())).expect("the client reads");
+    }
+
+    /// Sends a frame as only clients may: masked (RFC 6455 section 5.1).
+    pub(crate) fn send_masked(&mut self) {
+        self.0.get_mut().write_all(b"\x81\x81\0\0\0\x003").expect("the client reads");
     }
 
     /// The client's next text message; its pongs are skipped.

@@ -61,7 +61,7 @@ pub enum ClientOutput {
 /// Give every event to a `handle_*` function, and ask a `begin_*` function before each request of polling.
 /// **After each of them, drain [`ClientSession::poll_output`] and set one timer to
 /// [`ClientSession::poll_timeout`]**; when it fires, call [`ClientSession::handle_timeout`]. Until it is closed a
-/// session always has a deadline. Nothing is queued per packet: equal outputs that were not drained are given once.
+/// session that is read always has a deadline. Nothing is queued per packet: equal outputs that were not drained are given once.
 #[derive(Clone, Debug)]
 pub struct ClientSession {
     config: ClientConfig,
@@ -69,6 +69,8 @@ pub struct ClientSession {
     silence: Duration,
     /// When the server counts as gone, on both clocks.
     heartbeat: Moment,
+    /// Whether the owner reads nothing at the moment.
+    is_deaf: bool,
     upgrade: Option<Instant>,
     close: Option<Instant>,
     transport: TransportKind,
@@ -89,6 +91,7 @@ impl ClientSession {
             config,
             silence,
             heartbeat: now.after(silence),
+            is_deaf: false,
             upgrade: None,
             close: None,
             transport,
@@ -125,7 +128,20 @@ impl ClientSession {
     /// machine slept, what is sent now would be lost (reference: `_hasPingExpired`). A wall clock that is set forward looks
     /// the same and costs a reconnection, as it does in the reference.
     pub fn has_expired(&self, now: Moment) -> bool {
-        now.monotonic >= self.heartbeat.monotonic || now.wall >= self.heartbeat.wall
+        !self.is_deaf && (now.monotonic >= self.heartbeat.monotonic || now.wall >= self.heartbeat.wall)
+    }
+
+    /// The owner reads nothing for a while, because the application takes nothing more: the ping may be among what is not
+    /// read, so silence means nothing. The owner bounds that time.
+    pub fn handle_reading_stopped(&mut self) {
+        self.is_deaf = true;
+    }
+
+    /// The owner reads again: the server's time starts anew. Without effect unless reading had stopped.
+    pub fn handle_reading_resumed(&mut self, now: Moment) {
+        if std::mem::take(&mut self.is_deaf) {
+            self.heartbeat = now.after(self.silence);
+        }
     }
 
     /// Takes a packet from the current transport. `Some` is a message for the application; everything else is handled
@@ -265,9 +281,9 @@ impl ClientSession {
         }
     }
 
-    /// The earliest deadline; `None` only when the session is closed.
+    /// The earliest deadline; `None` when the session is closed, or is not read and awaits nothing else.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        let heartbeat = (self.state == State::Open).then_some(self.heartbeat.monotonic);
+        let heartbeat = (self.state == State::Open && !self.is_deaf).then_some(self.heartbeat.monotonic);
         [heartbeat, self.upgrade, self.close].into_iter().flatten().min()
     }
 

@@ -284,7 +284,9 @@ impl<'a> Param<'a> {
 /// Bytes that are not UTF-8 can be no known value, so losing them is harmless.
 fn lossy(value: Cow<'_, [u8]>) -> Cow<'_, str> {
     match value {
-        Cow::Borrowed(bytes) => String::from_utf8_lossy(bytes),
+        Cow::Borrowed(bytes) => {
+            std::str::from_utf8(bytes).map_or_else(|_| String::from_utf8_lossy(bytes), Cow::Borrowed)
+        }
         Cow::Owned(bytes) => Cow::Owned(String::from_utf8_lossy(&bytes).into_owned()),
     }
 }

@@ -4,11 +4,13 @@ use std::borrow::Cow;
 
 /// The pairs of a query or a form, decoded; empty pairs are skipped.
 pub(super) fn pairs(input: &[u8]) -> impl Iterator<Item = (Cow<'_, [u8]>, Cow<'_, [u8]>)> {
-    input.split(|&byte| byte == b'&').filter(|pair| !pair.is_empty()).map(|pair| {
+    // Looked for once: nearly always there is nothing to decode.
+    let is_plain = memchr::memchr2(b'+', b'%', input).is_none();
+    input.split(|&byte| byte == b'&').filter(|pair| !pair.is_empty()).map(move |pair| {
         let mut halves = pair.splitn(2, |&byte| byte == b'=');
         let name = halves.next().unwrap_or_default();
         let value = halves.next().unwrap_or_default();
-        (decode(name), decode(value))
+        if is_plain { (Cow::Borrowed(name), Cow::Borrowed(value)) } else { (decode(name), decode(value)) }
     })
 }
 

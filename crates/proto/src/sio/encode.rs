@@ -92,6 +92,47 @@ pub fn encode_event_with_offset<T: Serialize + ?Sized>(
     Ok(encoded)
 }
 
+/// The same packet with another ack id. `packet` is an event with an id or an acknowledgement, as [`encode_event`] or [`encode_ack`]
+/// made it for this `parser` and `nsp`; its attachments stay as they are. What is no such packet comes back unchanged.
+pub fn with_ack_id(parser: Parser, nsp: &str, packet: &[u8], id: u64) -> Vec<u8> {
+    let place = match parser {
+        Parser::Json => json_id(nsp, packet),
+        Parser::Msgpack => msgpack_id(nsp, packet),
+    };
+    let parts = place.and_then(|(start, end)| Some((packet.get(..start)?, packet.get(end..)?)));
+    let Some((before, after)) = parts else { return packet.to_vec() };
+    let mut changed = Vec::with_capacity(packet.len() + MAX_DIGITS);
+    changed.extend_from_slice(before);
+    match parser {
+        Parser::Json => changed.extend_from_slice(decimal(id, &mut [0; MAX_DIGITS])),
+        Parser::Msgpack => push_unsigned(&mut changed, id),
+    }
+    changed.extend_from_slice(after);
+    changed
+}
+
+/// Where the digits of the id are: behind the type, the number of attachments and the namespace.
+fn json_id(nsp: &str, packet: &[u8]) -> Option<(usize, usize)> {
+    let is_binary = packet.first().is_some_and(|kind| *kind >= b'0' + EVENT + BINARY);
+    let attachments = if is_binary { packet.iter().position(|byte| *byte == b'-')? } else { 0 };
+    let start = attachments + 1 + if nsp == "/" { 0 } else { nsp.len() + 1 };
+    let digits = packet.get(start..)?.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    Some((start, start + digits))
+}
+
+/// Where the number of the id is: behind the namespace and the key.
+fn msgpack_id(nsp: &str, packet: &[u8]) -> Option<(usize, usize)> {
+    let start = msgpack_head(0, EVENT, nsp, None, 0, false).len() - SPARE + "_id".len();
+    let len = match packet.get(start)? {
+        0xcc => 2,
+        0xcd => 3,
+        0xce => 5,
+        0xcf => 9,
+        _ => 1,
+    };
+    Some((start, start + len))
+}
+
 fn is_plain(byte: u8) -> bool {
     byte.is_ascii_graphic() && byte != b'"' && byte != b'\\'
 }
@@ -148,13 +189,39 @@ pub fn encode_connect(
     sid: Option<&str>,
     pid: Option<&str>,
 ) -> Encoded {
+    connect(parser, headroom, nsp, sid, pid, None)
+}
+
+/// As [`encode_connect`], with `"once": true`: the server knows a repeated event by its ack id, if the client says that it keeps the id
+/// ([`KEEPS_IDS`](super::KEEPS_IDS)). An extension of ours; other clients overlook it.
+pub fn encode_connect_once(
+    parser: Parser,
+    headroom: usize,
+    nsp: &str,
+    sid: &str,
+    pid: Option<&str>,
+) -> Encoded {
+    connect(parser, headroom, nsp, Some(sid), pid, Some(true))
+}
+
+fn connect(
+    parser: Parser,
+    headroom: usize,
+    nsp: &str,
+    sid: Option<&str>,
+    pid: Option<&str>,
+    once: Option<bool>,
+) -> Encoded {
     #[derive(Serialize)]
     struct Payload<'a> {
         sid: &'a str,
         #[serde(skip_serializing_if = "Option::is_none")]
         pid: Option<&'a str>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        once: Option<bool>,
     }
-    infallible(plain_packet(parser, headroom, CONNECT, nsp, sid.map(|sid| Payload { sid, pid }).as_ref()))
+    let payload = sid.map(|sid| Payload { sid, pid, once });
+    infallible(plain_packet(parser, headroom, CONNECT, nsp, payload.as_ref()))
 }
 
 /// CONNECT_ERROR of protocol 5 (type 4): `{"message", "data"?}`.

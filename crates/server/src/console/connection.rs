@@ -1,11 +1,11 @@
 //! A client made from the command line, and what happens to it as a stream in order.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio::sync::mpsc;
-use tokio::time::{Interval, MissedTickBehavior, interval, timeout};
+use tokio::time::timeout;
 use trunkline_client::{
-    Ack, Args, BuildError, Changes, Client, ConnectError, DisconnectReason, EventName, ExtractError,
+    Ack, Args, BuildError, Builder, Changes, Client, ConnectError, DisconnectReason, EventName, ExtractError,
     Lifecycle, Reconnection, Socket, State, TransportKind, Value,
 };
 
@@ -23,11 +23,13 @@ pub(crate) struct Connection {
     told: mpsc::Receiver<Told>,
     changes: Changes,
     reconnects: bool,
-    /// Whether a connection by polling may go on by WebSocket.
-    upgrades: bool,
-    /// Until when an upgrade is waited for.
-    upgrade_until: Option<Instant>,
-    upgrade_check: Interval,
+    /// By what the connection goes, as it was told last.
+    told_transport: Option<TransportKind>,
+    /// The next attempt to reconnect, to be told behind the loss that it follows: that comes by way of the handlers, whose
+    /// turn is behind events.
+    attempt: Option<Report>,
+    /// Whether a loss was told whose next attempt was not.
+    is_lost: bool,
 }
 
 /// What happens to a connection.
@@ -67,46 +69,54 @@ impl Connection {
         }
         let changes = socket.lifecycle();
         socket.connect();
-        let mut upgrade_check = interval(UPGRADE_CHECK);
-        upgrade_check.set_missed_tick_behavior(MissedTickBehavior::Delay);
         Ok(Self {
             socket,
             client,
             told,
             changes,
             reconnects,
-            upgrades: options.transport == Transport::Upgrade,
-            upgrade_until: None,
-            upgrade_check,
+            told_transport: None,
+            attempt: None,
+            is_lost: false,
         })
     }
 
     /// What happens next; `None` at the end of the client. May be dropped and called again.
     pub(crate) async fn next(&mut self) -> Option<Happening> {
         loop {
+            if self.is_lost
+                && let Some(attempt) = self.attempt.take()
+            {
+                self.is_lost = false;
+                return Some(Happening::Life(attempt));
+            }
             tokio::select! {
                 biased;
                 told = self.told.recv() => return Some(self.happening(told?)),
-                change = self.changes.next() => {
-                    if let Lifecycle::ReconnectAttempt(attempt) = change? {
-                        return Some(Happening::Life(Report::Reconnecting { attempt }));
+                change = self.changes.next() => match change? {
+                    Lifecycle::ReconnectIn { attempt, delay } => {
+                        self.attempt = Some(Report::Reconnecting { attempt, delay });
                     }
-                }
-                _ = self.upgrade_check.tick(), if self.upgrade_until.is_some() => {
-                    if let Some(report) = self.upgraded() {
-                        return Some(Happening::Life(report));
+                    Lifecycle::Upgraded(transport) if self.is_news(transport) => {
+                        self.told_transport = Some(transport);
+                        let transport = name(transport).to_owned();
+                        return Some(Happening::Life(Report::Upgraded { transport }));
                     }
-                }
+                    _ => {}
+                },
             }
         }
     }
 
     /// By what the connection goes, in the words of the protocol.
     pub(crate) fn transport(&self) -> &'static str {
-        self.client.transport().map_or("none", |transport| match transport {
-            TransportKind::Polling => "polling",
-            TransportKind::WebSocket => "websocket",
-        })
+        self.client.transport().map_or("none", name)
+    }
+
+    /// Whether the connection that was told goes on by this transport; otherwise the transport will be told with it.
+    fn is_news(&self, transport: TransportKind) -> bool {
+        self.told_transport.is_some_and(|told| told != transport)
+            && self.client.transport() == Some(transport)
     }
 
     /// Sends what is queued and ends the connection, within [`GOODBYE`].
@@ -119,9 +129,8 @@ impl Connection {
         Happening::Life(match told {
             Told::Event { name, args, ack } => return Happening::Event { name, args, ack },
             Told::Connect => {
-                if self.upgrades && self.client.transport() == Some(TransportKind::Polling) {
-                    self.upgrade_until = Some(Instant::now() + UPGRADE);
-                }
+                self.told_transport = self.client.transport();
+                self.is_lost = false;
                 Report::Connected {
                     namespace: self.socket.namespace().to_owned(),
                     // It may be lost again already.
@@ -131,38 +140,40 @@ impl Connection {
                 }
             }
             Told::Disconnect(reason) => {
-                self.upgrade_until = None;
+                self.told_transport = None;
                 let comes_back = self.reconnects && reason.reconnects();
+                self.is_lost = comes_back;
                 Report::Disconnected { reason: reason.to_string(), comes_back }
             }
             Told::ConnectError(error) => {
                 let comes_back = self.reconnects && self.socket.is_active();
+                self.is_lost = comes_back;
                 Report::connect_error(&error, comes_back)
             }
         })
     }
+}
 
-    /// The client has no event for it, so it is asked.
-    fn upgraded(&mut self) -> Option<Report> {
-        match self.client.transport() {
-            Some(TransportKind::Polling)
-                if self.upgrade_until.is_some_and(|until| Instant::now() < until) =>
-            {
-                None
-            }
-            Some(TransportKind::WebSocket) => {
-                self.upgrade_until = None;
-                Some(Report::Upgraded { transport: self.transport().to_owned() })
-            }
-            _ => {
-                self.upgrade_until = None;
-                None
-            }
-        }
+fn name(transport: TransportKind) -> &'static str {
+    match transport {
+        TransportKind::Polling => "polling",
+        TransportKind::WebSocket => "websocket",
     }
 }
 
 fn client(options: &Options, sender: mpsc::Sender<Told>, reconnects: bool) -> Result<Client, Failure> {
+    let mut builder = builder(options)?.state(sender);
+    if !reconnects {
+        builder = builder.reconnection(Reconnection::none());
+    }
+    build(builder)
+}
+
+/// A client as the options describe it, which connects when told to.
+///
+/// # Errors
+/// What of the options cannot be used: exit code 2.
+pub(crate) fn builder(options: &Options) -> Result<Builder, Failure> {
     let bytes = usize::try_from(2 * MAX_FILE).unwrap_or(usize::MAX);
     let mut builder = Client::builder(&options.target.server)
         .auto_connect(false)
@@ -171,17 +182,13 @@ fn client(options: &Options, sender: mpsc::Sender<Told>, reconnects: bool) -> Re
         .max_send_buffer(bytes)
         .max_offline_buffer(bytes)
         .max_payload(bytes)
-        .max_attachments(ATTACHMENTS)
-        .state(sender);
+        .max_attachments(ATTACHMENTS);
     builder = match options.transport {
         Transport::WebSocket => builder.transports([TransportKind::WebSocket]),
         Transport::Polling => builder.transports([TransportKind::Polling]).upgrade(false),
         // Servers without polling exist.
         Transport::Upgrade => builder.try_all_transports(true),
     };
-    if !reconnects {
-        builder = builder.reconnection(Reconnection::none());
-    }
     if options.msgpack {
         builder = builder.msgpack();
     }
@@ -209,6 +216,14 @@ fn client(options: &Options, sender: mpsc::Sender<Told>, reconnects: bool) -> Re
     for (name, value) in &options.query {
         builder = builder.query(name, value);
     }
+    Ok(builder)
+}
+
+/// The client.
+///
+/// # Errors
+/// What cannot be used: exit code 2.
+pub(crate) fn build(builder: Builder) -> Result<Client, Failure> {
     builder.build().map_err(|error| match error {
         BuildError::NoRuntime | BuildError::Random(_) => Failure::system(error.to_string()),
         _ => Failure::config(error.to_string()),
@@ -242,9 +257,5 @@ async fn tell_connect_error(error: ConnectError, State(told): State<mpsc::Sender
 const TOLD: usize = 16;
 /// Attachments taken per packet: many more than the client's default, since everything a server sends is to be seen.
 const ATTACHMENTS: usize = 1_000;
-/// How often it is looked whether the transport has changed.
-const UPGRADE_CHECK: Duration = Duration::from_millis(100);
-/// How long an upgrade may take: the server's `upgradeTimeout`, 10 s by default, and some more.
-const UPGRADE: Duration = Duration::from_secs(15);
 /// How long the end may take.
 const GOODBYE: Duration = Duration::from_secs(3);

@@ -19,10 +19,14 @@ mod words;
 
 use std::ffi::OsString;
 
-pub(crate) use options::{HELP, Verb};
+pub(crate) use connection::{build, builder};
+pub(crate) use emit::error_of;
+pub(crate) use options::{HELP, Options, Transport, Verb};
+pub(crate) use stop::Stop;
+pub(crate) use text::{Json, escape, json_line};
+pub(crate) use trust::made as tls;
 
 use crate::Failure;
-use options::Options;
 
 /// Runs a verb with the words after it; the exit code.
 ///
@@ -42,6 +46,8 @@ pub(crate) fn run(verb: Verb, words: impl IntoIterator<Item = OsString>) -> Resu
             Verb::Connect => session::run(&options).await,
             Verb::Emit => emit::run(&options).await,
             Verb::Listen => listen::run(&options).await,
+            // Programs of their own.
+            Verb::Verify | Verb::Bench => Ok(0),
         }
     });
     // A name that is still being looked up is not waited for.

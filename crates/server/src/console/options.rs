@@ -51,19 +51,26 @@ pub(crate) enum Verb {
     Connect,
     Emit,
     Listen,
+    /// In `verify`; here are the options of its connections.
+    Verify,
+    /// In `load`, likewise.
+    Bench,
 }
 
 impl Verb {
     /// The verb of this name.
     pub(crate) fn named(word: &str) -> Option<Self> {
-        [Self::Connect, Self::Emit, Self::Listen].into_iter().find(|verb| verb.name() == word)
+        let all = [Self::Connect, Self::Emit, Self::Listen, Self::Verify, Self::Bench];
+        all.into_iter().find(|verb| verb.name() == word)
     }
 
-    fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Connect => "connect",
             Self::Emit => "emit",
             Self::Listen => "listen",
+            Self::Verify => "verify",
+            Self::Bench => "bench",
         }
     }
 }
@@ -279,6 +286,7 @@ fn is_known(verb: Verb, flag: &str) -> bool {
         Verb::Connect => ["json", "no-reconnect"].contains(&flag),
         Verb::Emit => flag == "no-ack",
         Verb::Listen => ["json", "no-reconnect", "event", "count"].contains(&flag),
+        Verb::Verify | Verb::Bench => flag == "json",
     }
 }
 

@@ -23,8 +23,8 @@ pub(crate) enum Report {
     Disconnected { reason: String, comes_back: bool },
     /// The server refused, or there is no connection to it.
     ConnectError { message: String, data: Option<serde_json::Value>, comes_back: bool },
-    /// The lost connection is tried again; `attempt` counts the tries in a row, from 1.
-    Reconnecting { attempt: u32 },
+    /// The lost connection will be tried again after `delay`; `attempt` counts the tries in a row, from 1.
+    Reconnecting { attempt: u32, delay: Duration },
 }
 
 impl Report {
@@ -82,9 +82,10 @@ impl Report {
                 line.add_some("data", data.as_ref());
                 line.add("reconnecting", comes_back);
             }
-            Self::Reconnecting { attempt } => {
+            Self::Reconnecting { attempt, delay } => {
                 line.add("status", "reconnecting");
                 line.add("attempt", attempt);
+                line.add("delay_ms", &u64::try_from(delay.as_millis()).unwrap_or(u64::MAX));
             }
         }
         json_line(&line)
@@ -131,7 +132,9 @@ impl Report {
                 let data = data.as_ref().map(|data| format!(" {}", json_line(data)));
                 format!("connect error: {}{}", escape(message), data.unwrap_or_default())
             }
-            Self::Reconnecting { attempt } => format!("reconnecting, attempt {attempt}"),
+            Self::Reconnecting { attempt, delay } => {
+                format!("reconnecting in {:.1} s, attempt {attempt}", delay.as_secs_f64())
+            }
         }
     }
 }
@@ -230,9 +233,9 @@ mod tests {
             r#"connect error: no\u009b {"code":7}"#,
         );
         check(
-            &Report::Reconnecting { attempt: 2 },
-            r#""status":"reconnecting","attempt":2"#,
-            "reconnecting, attempt 2",
+            &Report::Reconnecting { attempt: 2, delay: Duration::from_millis(1_250) },
+            r#""status":"reconnecting","attempt":2,"delay_ms":1250"#,
+            "reconnecting in 1.2 s, attempt 2",
         );
     }
 }

@@ -31,6 +31,25 @@ impl Target {
         let namespace = if path.is_empty() { "/" } else { path };
         Ok(Self { server: format!("{scheme}://{host}{query}"), namespace: namespace.to_owned() })
     }
+
+    /// Whether the way there is TLS.
+    pub(crate) fn is_secure(&self) -> bool {
+        self.server.starts_with("https:") || self.server.starts_with("wss:")
+    }
+
+    /// Host and port, as they stand in a CONNECT to a proxy.
+    pub(crate) fn authority(&self) -> String {
+        let rest = self.server.split_once("://").map_or(&*self.server, |(_, rest)| rest);
+        let host = rest.split('?').next().unwrap_or_default().to_ascii_lowercase();
+        let has_port = host.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
+        let port = if self.is_secure() { 443 } else { 80 };
+        if has_port { host } else { format!("{host}:{port}") }
+    }
+
+    /// The query of the address, as it was written.
+    pub(crate) fn query(&self) -> Option<&str> {
+        self.server.split_once('?').map(|(_, query)| query)
+    }
 }
 
 #[cfg(test)]
@@ -49,6 +68,20 @@ mod tests {
         ] {
             let expected = Target { server: server.to_owned(), namespace: namespace.to_owned() };
             assert_eq!(Target::parse(address), Ok(expected), "{address}");
+        }
+    }
+
+    #[test]
+    fn what_a_proxy_is_asked_for() {
+        for (address, expected) in [
+            ("http://A/b", "a:80"),
+            ("wss://a?x=:1", "a:443"),
+            ("https://a:8443?token=1", "a:8443"),
+            ("http://[::1]", "[::1]:80"),
+            ("ws://[::1]:3000", "[::1]:3000"),
+        ] {
+            let target = Target::parse(address).expect("an address");
+            assert_eq!(target.authority(), expected, "{address}");
         }
     }
 

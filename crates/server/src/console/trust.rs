@@ -22,6 +22,14 @@ pub(crate) fn config(options: &Options) -> Result<Option<Arc<ClientConfig>>, Fai
     if !options.insecure && options.ca.is_none() && options.cert.is_none() {
         return Ok(None);
     }
+    made(options).map(Some)
+}
+
+/// The configuration for who has no other: without options it trusts what the system does.
+///
+/// # Errors
+/// As [`config`].
+pub(crate) fn made(options: &Options) -> Result<Arc<ClientConfig>, Failure> {
     let provider = Arc::new(ring::default_provider());
     let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()
@@ -36,7 +44,7 @@ pub(crate) fn config(options: &Options) -> Result<Option<Arc<ClientConfig>>, Fai
         (Some(cert), Some(key)) => with_certificate(builder, cert, key)?,
         _ => builder.with_no_client_auth(),
     };
-    Ok(Some(Arc::new(config)))
+    Ok(Arc::new(config))
 }
 
 fn with_certificate(

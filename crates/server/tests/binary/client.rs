@@ -76,6 +76,21 @@ impl Client {
         serde_json::from_str::<Value>(args).expect("JSON")[0].take()
     }
 
+    /// Emits an event that asks for an acknowledgement, which is not waited for.
+    pub(crate) fn tell(&mut self, event: &Value) {
+        let (namespace, id) = (self.namespace, self.next);
+        self.next += 1;
+        self.send(format!("42{namespace}{id}{event}"));
+    }
+
+    /// All that comes before the connection is over, in order or not.
+    pub(crate) fn rest(&mut self) -> Vec<String> {
+        std::iter::from_fn(|| self.socket.read().ok())
+            .filter_map(|message| message.into_text().ok())
+            .map(|t| t.to_string())
+            .collect()
+    }
+
     /// The next event with its arguments.
     pub(crate) fn event(&mut self) -> Value {
         let text = self.receive().expect("an event");

@@ -52,10 +52,8 @@ fn free_port() -> String {
 }
 
 fn start(port: &str, folder: &str, durability: &str) -> Program {
-    Program::start_at(
-        port,
-        &["--recovery", "2m", "--recovery-file", folder, "--recovery-durability", durability],
-    )
+    let flags = ["--recovery", "2m", "--recovery-file", folder, "--recovery-durability", durability];
+    Program::start_at(port, &[&flags[..], &["--max-events-per-second", "0"]].concat())
 }
 
 fn publish(client: &mut Client, room: &str, number: u64) {
@@ -123,7 +121,9 @@ fn an_orderly_end_loses_nothing_either() {
 fn a_log_that_cannot_be_used_is_named() {
     let folder = Folder::new("unusable");
     let path = folder.path("log");
-    let flags = ["--port", "0", "--internal", "off", "--recovery", "2m", "--recovery-file", &path];
+    // One namespace alone: which is opened first is not said.
+    let flags = ["--apps", "false", "--recovery", "2m", "--recovery-file", &path];
+    let flags = [&["--port", "0", "--internal", "off"], &flags[..]].concat();
     let check = |expected: &str| {
         let output = run(&flags, &[]);
         let text = String::from_utf8(output.stderr).expect("UTF-8");
@@ -142,4 +142,34 @@ fn a_log_that_cannot_be_used_is_named() {
     std::fs::write(&segment, b"something else that is long enough to be looked at closely")
         .expect("as above");
     check("00000000000000000001.events: not a log of trunkline");
+}
+
+#[test]
+fn what_was_acknowledged_in_the_middle_of_it_all_has_happened() {
+    let folder = Folder::new("middle");
+    let (path, port) = (folder.path("log"), free_port());
+    let program = start(&port, &path, "batched");
+    let mut page = Page::open(program.address);
+    join(&mut page.client, "news");
+    let mut speaker = Client::connect(program.address);
+    join(&mut speaker, "news");
+    for number in 1..=2_000 {
+        speaker.tell(&json!(["publish", "news", "n", number]));
+    }
+    page.until(300);
+    program.signal(Signal::KILL);
+    // What is still on its way counts.
+    let heard = speaker.rest();
+    let acknowledged = heard.iter().filter(|text| text.starts_with("43")).count() as u64;
+    drop(program);
+    let program = start(&port, &path, "batched");
+    let mut page = page.back(program.address);
+    let mut speaker = Client::connect(program.address);
+    join(&mut speaker, "news");
+    publish(&mut speaker, "news", 9_999);
+    page.until(9_999);
+    let last = page.seen.len() as u64 - 1;
+    assert!(last >= 300 && last >= acknowledged, "{last} of {acknowledged}");
+    let expected: Vec<u64> = (1..=last).chain([9_999]).collect();
+    assert_eq!(page.seen, expected);
 }

@@ -67,7 +67,7 @@ fn it_comes_back_unless_told_otherwise() {
     hasty.error("connected to / as ");
     let server = server.restart();
     patient.error("; reconnecting");
-    patient.error("reconnecting, attempt 1");
+    patient.error("reconnecting in ");
     patient.error("connected to / as ");
     server.io.of("/").emit("again", ()).expect("there is room");
     assert_eq!(patient.json()["event"], "again");

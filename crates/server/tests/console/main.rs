@@ -1,5 +1,6 @@
-//! `trunkline connect`, `emit` and `listen`: the binary from outside, against the server library in this process.
+//! `trunkline connect`, `emit`, `listen`, `verify` and `bench`: the binary from outside, against the server library in this process.
 
+mod bench;
 mod emit;
 mod listen;
 mod program;
@@ -7,3 +8,4 @@ mod server;
 mod session;
 mod terminal;
 mod tls;
+mod verify;

@@ -45,6 +45,21 @@ fn events_that_came_before_the_last_answer_are_printed() {
 }
 
 #[test]
+fn a_transport_is_told_with_the_connection_or_when_it_changes() {
+    let server = Server::start();
+    let session = Program::start(&["connect", &server.url("")]);
+    let connected = session.json_with("status", "connected");
+    // The upgrade may be faster than the namespace.
+    if connected["transport"] == "polling" {
+        assert_eq!(session.json_with("status", "upgraded")["transport"], "websocket");
+    } else {
+        assert_eq!(connected["transport"], "websocket");
+    }
+    let left = session.end();
+    assert!(!left.out.iter().any(|line| line.contains("upgraded")), "{left:?}");
+}
+
+#[test]
 fn the_servers_questions_are_answered_by_their_numbers() {
     let server = Server::start();
     let mut session = Program::start(&["connect", &server.url("")]);
@@ -85,7 +100,8 @@ fn a_restarted_server_is_found_again_and_gets_what_was_kept() {
     let server = server.restart();
     assert_eq!(session.json_with("status", "disconnected")["reconnecting"], true);
     session.line("ack echo kept");
-    assert_eq!(session.json_with("status", "reconnecting")["attempt"], 1);
+    let attempt = session.json_with("status", "reconnecting");
+    assert_eq!((&attempt["attempt"], attempt["delay_ms"].is_u64()), (&json!(1), true));
     session.json_with("status", "connected");
     assert_eq!(session.json_with("answer", "echo")["args"], json!(["kept"]));
     assert_eq!(session.end().code, Some(0));

@@ -35,7 +35,6 @@ struct Asked {
     handshake: Handshake,
     is_read: bool,
     is_head: bool,
-    abort: Option<Abort>,
 }
 
 /// Why a request is not served.
@@ -68,7 +67,6 @@ pub(crate) fn answer(
         handshake: Handshake::new(url, request.headers(), info, is_cross_origin),
         is_read: matches!(*request.method(), Method::GET | Method::HEAD),
         is_head: *request.method() == Method::HEAD,
-        abort: request.extensions().get().cloned(),
     };
     let (io, engine) = (Arc::clone(io), Arc::clone(engine));
     Box::pin(async move {
@@ -100,16 +98,19 @@ impl Asked {
         let watch = |place, bound| hold.namespace().readers.watch(&room, place, bound);
         if query.is_stream && !self.is_head {
             let place = served.wait(engine).ok_or(Refused::Unavailable)?;
+            let abort = Abort::default();
             let bound = Bound {
                 lag: served.history.max_lag,
-                abort: self.abort,
+                abort: abort.clone(),
                 metrics: Arc::clone(&io.parts.metrics),
             };
             let watch = watch(place, Some(bound));
             metrics.asked(HistoryKind::Stream);
             let (engine, start) = (Arc::clone(engine), query.start);
             let feed = Feed { engine, served, hold, room, watch, start, is_begun: false };
-            return Ok(stream(EventStream::new(feed)));
+            let mut response = stream(EventStream::new(feed));
+            response.extensions_mut().insert(abort);
+            return Ok(response);
         }
 
         let is_open = hold.namespace().table.read().checks.is_empty() && served.history.check.is_none();

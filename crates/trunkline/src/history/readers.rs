@@ -34,7 +34,7 @@ pub(super) struct Bound {
     /// Bytes.
     pub(super) lag: usize,
     /// Ends its connection, where the server lets us: one that takes nothing is never asked for more.
-    pub(super) abort: Option<Abort>,
+    pub(super) abort: Abort,
     pub(super) metrics: Arc<Metrics>,
 }
 
@@ -88,9 +88,7 @@ impl Reader {
         drop(place);
         if let Some(bound) = &self.bound {
             bound.metrics.history.lagged.add(1);
-            if let Some(abort) = &bound.abort {
-                abort.abort();
-            }
+            bound.abort.abort();
         }
     }
 }

@@ -153,7 +153,7 @@ pub(crate) fn read(log: &dyn EventLog, reading: &Reading<'_>) -> Page {
         size += record.packet.cost();
         if page.events.len() >= limit || (size > bytes && !page.events.is_empty()) {
             page.more = true;
-            page.next = page.events.last().map_or(position(after), |event| event.position);
+            page.next = page.events.last().map_or_else(|| position(after), |event| event.position);
             break;
         }
         let (time, packet) = (record.time, Arc::clone(&record.packet));

@@ -7,6 +7,7 @@
 //! outboxes; a socket enters, joins, leaves and goes. So each socket sees the numbers in order, and which rooms it was in at each number
 //! is known exactly: nothing is delivered twice, and nothing that was not meant for it.
 
+mod admitted;
 mod claim;
 mod namespace_log;
 mod session;

@@ -4,35 +4,36 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::Mutex;
 use tokio::sync::Notify;
 use trunkline_proto::sio::{DisconnectReason, Encoded};
 
 use super::Recovery;
+use super::admitted::Admitted;
 use super::claim::{Claim, Outcome};
-use super::session::{STILL, Stored, replay};
+use super::session::{Stored, replay};
 use crate::history::Rewound;
 use crate::log::{
-    self, Change, Durability, EPOCHS, EventLog, FileLog, Gate, Loaded, LogError, MemoryLog, Now, Outdated,
-    Page, Place, Position, Reading, Record, Share, Start, Writer, Written,
+    self, Change, Durability, EPOCHS, EventLog, FileLog, Gate, Loaded, LogError, MemoryLog, Now, Page, Place,
+    Position, Reading, Record, Share, Start, Writer, Written,
 };
 use crate::metrics::Metrics;
 use crate::rooms::{RoomEvent, Target};
 use crate::shard::Shard;
 use crate::sid::Id;
-use crate::socket::{Socket, SocketCore, SocketId};
+use crate::socket::{Socket, SocketCore};
 use crate::wire::{Budget, Packet};
 
 /// The log of a namespace, and the clients that can be recovered.
 pub(crate) struct NamespaceLog {
     pub(crate) settings: Recovery,
-    epoch: u32,
+    pub(super) epoch: u32,
     state: Mutex<State>,
     /// Told when there are more events to read.
     news: Arc<Notify>,
     share: Arc<Share>,
     /// Whether it notes what becomes of the sessions.
-    is_journal: bool,
+    pub(super) is_journal: bool,
     /// Whether packets wait until the log is written.
     is_gated: bool,
 }
@@ -49,17 +50,17 @@ pub(crate) struct Surroundings<'a> {
     pub(crate) writer: &'a Arc<Writer>,
 }
 
-struct State {
-    log: Box<dyn EventLog>,
+pub(super) struct State {
+    pub(super) log: Box<dyn EventLog>,
     /// By private id: connected ones, and those that may come back.
-    sessions: HashMap<Id, Stored>,
+    pub(super) sessions: HashMap<Id, Stored>,
     /// Those that are gone, in the order of their going.
-    gone: BTreeSet<(Instant, Id)>,
+    pub(super) gone: BTreeSet<(Instant, Id)>,
 }
 
 impl State {
     /// Notes a change of a session in a log that outlives the process.
-    fn journal(&mut self, change: impl FnOnce() -> Change) {
+    pub(super) fn journal(&mut self, change: impl FnOnce() -> Change) {
         if self.log.is_journal() {
             self.log.journal(&change());
             self.roll();
@@ -452,7 +453,7 @@ impl NamespaceLog {
                 (pid, Vec::new())
             }
         };
-        Ok(Admitted { log: self, state, pid, missed, outcome, finished: false, _outdated: outdated })
+        Ok(Admitted::new(self, state, pid, missed, outcome, outdated))
     }
 
     /// `None`: it does not ask to be recovered.
@@ -521,82 +522,6 @@ impl NamespaceLog {
     /// Told when there are more events to read. Ask for a notification (and `enable` it) before reading, await it afterwards.
     pub(crate) fn news(&self) -> &Notify {
         &self.news
-    }
-}
-
-/// A client that is entering, with the log's lock held: what it missed, and what it gets from now on, meet without a seam.
-pub(crate) struct Admitted<'a> {
-    log: &'a NamespaceLog,
-    state: MutexGuard<'a, State>,
-    pid: Id,
-    missed: Vec<Arc<Packet>>,
-    /// `None` for a client that did not ask to be recovered.
-    pub(crate) outcome: Option<Outcome>,
-    finished: bool,
-    /// Behind the lock, and dropped after it: it holds values of the application.
-    _outdated: Outdated,
-}
-
-impl Admitted<'_> {
-    pub(crate) fn pid(&self) -> Id {
-        self.pid
-    }
-
-    /// Its public id.
-    pub(crate) fn id(&self) -> SocketId {
-        // It was found or made under this lock.
-        self.state.sessions.get(&self.pid).map_or_else(SocketId::random, |stored| stored.id.clone())
-    }
-
-    /// The rooms it is in.
-    pub(crate) fn rooms(&self) -> Vec<Arc<str>> {
-        let stored = self.state.sessions.get(&self.pid);
-        let rooms = stored.into_iter().flat_map(|stored| &stored.rooms);
-        rooms.filter(|m| m.to == STILL).map(|m| Arc::clone(&m.room)).collect()
-    }
-
-    /// Its data; a log that is written keeps it for the next snapshot.
-    pub(crate) fn take_data(&mut self) -> serde_json::Map<String, serde_json::Value> {
-        let is_journal = self.log.is_journal;
-        let stored = self.state.sessions.get_mut(&self.pid);
-        let data = stored.map(|s| if is_journal { s.data.clone() } else { std::mem::take(&mut s.data) });
-        data.unwrap_or_default()
-    }
-
-    pub(crate) fn take_missed(&mut self) -> Vec<Arc<Packet>> {
-        std::mem::take(&mut self.missed)
-    }
-
-    /// The offset of the latest event.
-    pub(crate) fn latest(&self) -> String {
-        let position = Position { epoch: self.log.epoch, sequence: self.state.log.kept().latest() };
-        position.offset().to_string()
-    }
-
-    /// The socket is in.
-    pub(crate) fn finish(mut self, socket: &Socket) {
-        let State { sessions, gone, .. } = &mut *self.state;
-        if let Some(stored) = sessions.get_mut(&self.pid) {
-            stored.socket = socket.downgrade();
-            let pid = self.pid;
-            if let Some(at) = stored.gone.take() {
-                gone.remove(&(at, pid));
-                self.state.journal(|| Change::Back { pid });
-            } else if self.log.is_journal {
-                let saved = stored.saved(pid, Now::read());
-                self.state.journal(|| Change::Entered(saved));
-            }
-        }
-        self.finished = true;
-    }
-}
-
-impl Drop for Admitted<'_> {
-    fn drop(&mut self) {
-        // A new client that does not enter after all.
-        if !self.finished && self.outcome != Some(Outcome::Restored) {
-            self.state.sessions.remove(&self.pid);
-        }
     }
 }
 

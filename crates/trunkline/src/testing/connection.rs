@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, ReadHalf, WriteHalf};
 use tokio::sync::{mpsc, oneshot, watch};
-use trunkline_proto::eio::{TransportKind, Version};
+use trunkline_proto::eio::Version;
 use trunkline_proto::sio::{self, Encoded, Kind, OwnedArgs, Parser};
 use trunkline_proto::ws::{self, OpCode};
 
@@ -20,6 +20,7 @@ use crate::handshake::Handshake;
 use crate::io::Io;
 use crate::socket::SocketId;
 use crate::transport::websocket::{WsConn, WsStream};
+use crate::wire::Wire;
 
 /// What all namespaces of one connection share.
 pub(super) struct Connection {
@@ -62,11 +63,10 @@ impl Connection {
         let (ours, theirs) = tokio::io::duplex(connect.buffer);
         let handshake = Handshake::new(&connect.url, &connect.headers, None, false);
         let limits = io.engine().config.ws_limits();
-        let conn = |wire| {
-            let decoder = ws::Decoder::new(ws::Role::Server, limits, false);
-            Some(WsConn { stream: WsStream::Other(Box::new(theirs)), decoder, wire, early: Vec::new() })
-        };
-        io.engine().open(Version::V4, false, handshake, conn, None, TransportKind::WebSocket);
+        let decoder = ws::Decoder::new(ws::Role::Server, limits, false);
+        let stream = WsStream::Other(Box::new(theirs));
+        let conn = WsConn { stream, decoder, wire: Wire::Ws4, early: Vec::new() };
+        io.engine().open_websocket(Version::V4, false, handshake, conn, Vec::new());
         let (out, frames) = mpsc::unbounded_channel();
         let (hold, held) = watch::channel(false);
         let connection = Arc::new(Self {

@@ -5,8 +5,10 @@
 //! | `websocket` | a WebSocket connection: reading from a lent buffer, writing when its stream was blocked |
 //! | `stream` | getting the TCP stream out of the HTTP server after the upgrade |
 //! | `tcp_io` | a TCP stream as the HTTP server wants it |
+//! | `head_timer` | the deadline of a request's head |
 //! | `polling` | answers and bodies of HTTP long-polling, JSONP among them |
 
+pub(crate) mod head_timer;
 pub(crate) mod polling;
 pub(crate) mod stream;
 pub(crate) mod tcp_io;

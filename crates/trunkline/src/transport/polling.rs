@@ -74,6 +74,9 @@ pub(crate) enum Encoding {
 impl Encoding {
     /// The first of gzip and deflate that `Accept-Encoding` admits.
     pub(crate) fn accepted(headers: &HeaderMap) -> Option<Self> {
+        if !headers.contains_key(header::ACCEPT_ENCODING) {
+            return None;
+        }
         let accepts = |name: &str| {
             headers
                 .get_all(header::ACCEPT_ENCODING)

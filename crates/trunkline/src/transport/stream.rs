@@ -39,10 +39,22 @@ impl Way {
     }
 }
 
-/// The stream, what the server had read beyond the handshake, and which way it was found.
-pub(crate) fn open(upgraded: Upgraded) -> (WsStream, Vec<u8>, Way) {
+/// A connection that was taken out of its HTTP server.
+pub(crate) struct Opened {
+    pub(crate) stream: WsStream,
+    /// What the server had read beyond the handshake.
+    pub(crate) early: Vec<u8>,
+    /// The answer's head where it is still to be sent, in front of anything else.
+    pub(crate) head: Vec<u8>,
+    pub(crate) way: Way,
+}
+
+pub(crate) fn open(upgraded: Upgraded) -> Opened {
     let upgraded = match upgraded.downcast::<TcpIo>() {
-        Ok(parts) => return tcp(parts.io.0, parts.read_buf.to_vec(), Way::Own),
+        Ok(parts) => {
+            let stream = WsStream::Tcp(Arc::new(parts.io.stream));
+            return Opened { stream, early: parts.read_buf.to_vec(), head: parts.io.held, way: Way::Own };
+        }
         Err(upgraded) => upgraded,
     };
     let upgraded = match upgraded.downcast::<TokioIo<TcpStream>>() {
@@ -53,11 +65,12 @@ pub(crate) fn open(upgraded: Upgraded) -> (WsStream, Vec<u8>, Way) {
         Ok(parts) => return tcp(parts.io.into_inner(), parts.read_buf.to_vec(), Way::Auto),
         Err(upgraded) => upgraded,
     };
-    (WsStream::Other(Box::new(TokioIo::new(upgraded))), Vec::new(), Way::Boxed)
+    let stream = WsStream::Other(Box::new(TokioIo::new(upgraded)));
+    Opened { stream, early: Vec::new(), head: Vec::new(), way: Way::Boxed }
 }
 
-fn tcp(stream: TcpStream, early: Vec<u8>, way: Way) -> (WsStream, Vec<u8>, Way) {
+fn tcp(stream: TcpStream, early: Vec<u8>, way: Way) -> Opened {
     // Small packets must not wait for the peer's acknowledgement of earlier ones.
     drop(stream.set_nodelay(true));
-    (WsStream::Tcp(Arc::new(stream)), early, way)
+    Opened { stream: WsStream::Tcp(Arc::new(stream)), early, head: Vec::new(), way }
 }

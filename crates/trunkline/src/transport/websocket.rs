@@ -186,6 +186,7 @@ fn take(session: &Session) -> Option<(Queue, usize, Wire)> {
             state.hold(session.slot);
             return None;
         }
+        outbox.taken = true;
         Some((queue, written, wire))
     })
 }
@@ -195,6 +196,7 @@ fn put_back(session: &Session, mut queue: Queue, written: usize) {
         let Some(outbox) = state.get(session.slot) else { return };
         queue.extend(outbox.queue.drain(..));
         outbox.queue = queue;
+        outbox.taken = false;
         outbox.written = written;
         outbox.bytes = outbox.queue.iter().map(|p| p.cost()).sum();
         if !outbox.queue.is_empty() {

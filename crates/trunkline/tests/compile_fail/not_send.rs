@@ -5,7 +5,7 @@ use trunkline::{Io, Socket};
 fn main() {
     Io::new().of("/").on("x", async |socket: Socket| {
         let name = std::rc::Rc::new("ann");
-        socket.drained().await;
+        socket.drained().await.ok();
         socket.emit("name", *name).ok();
     });
 }

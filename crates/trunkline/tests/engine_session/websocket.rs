@@ -1,5 +1,7 @@
 //! WebSocket, without an upgrade.
 
+use std::io::{Read, Write};
+
 use trunkline_proto::ws::{MAX_HEADER, OpCode, write_header};
 use trunkline_testkit::{Conn, Frame, Received, Request, Rig, Ws, client_frame, eventually};
 
@@ -36,6 +38,21 @@ async fn the_handshake_offers_no_upgrade() {
     let mut ws = Ws::connect(rig.address(), WEBSOCKET).await;
     assert_eq!(ws.response.header("sec-websocket-accept"), Some("s3pPLMBiTxaQ9kYGzzhZRbK+xOo="));
     assert!(ws.text().await.contains(r#""upgrades":[]"#));
+}
+
+/// Held back, the answer's head leaves in one send with the handshake packet.
+#[tokio::test]
+async fn the_handshake_comes_in_one_piece_with_the_answer() {
+    let rig = Rig::start(1);
+    let bytes = tokio::task::spawn_blocking(move || {
+        let mut stream = std::net::TcpStream::connect(rig.address()).expect("connects");
+        stream.write_all(&Request::upgrade(WEBSOCKET).bytes()).expect("writes");
+        let mut bytes = vec![0; 4096];
+        let n = stream.read(&mut bytes).expect("reads");
+        bytes[..n].to_vec()
+    });
+    let text = String::from_utf8_lossy(&bytes.await.expect("no panic")).into_owned();
+    assert!(text.starts_with("HTTP/1.1 101 ") && text.contains("0{\"sid\":"), "{text}");
 }
 
 #[tokio::test]

@@ -25,8 +25,8 @@ use std::time::{Duration, Instant, SystemTime};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use trunkline::{
-    Ack, AckError, Admission, Args, Data, EmitError, Extension, ExtractError, Io, Namespace, Refusal, Reply,
-    Socket, State,
+    Ack, AckError, Admission, Args, Cx, Data, EmitError, EventPhase, Extension, Extract, ExtractError, Io,
+    Namespace, Refusal, Reply, Socket, State,
 };
 
 use crate::bucket::Bucket;
@@ -130,6 +130,12 @@ impl Person {
         })
     }
 
+    /// The room that a request is about, if the request is not one too many.
+    fn asks_for(&self, room: Text, usage: &str) -> Result<String, Refused> {
+        self.within_rate()?;
+        rules::room(&given(room, usage)?)
+    }
+
     fn within_rate(&self) -> Result<(), Refused> {
         take(&self.requests, REQUESTS)
     }
@@ -187,15 +193,25 @@ async fn exit(socket: Socket, State(chat): State<Arc<Chat>>, Extension(person): 
 
 type Text = Result<Data<String>, ExtractError>;
 
-async fn join(
+/// Who asks, and by which socket.
+struct Caller {
     socket: Socket,
-    State(chat): State<Arc<Chat>>,
-    Extension(person): Extension<Arc<Person>>,
-    room: Text,
-) -> Reply<Value> {
+    chat: Arc<Chat>,
+    person: Arc<Person>,
+}
+
+impl Extract<EventPhase> for Caller {
+    fn extract(cx: &mut Cx<'_>) -> Result<Self, ExtractError> {
+        let socket = Extract::<EventPhase>::extract(cx)?;
+        let State(chat) = Extract::<EventPhase>::extract(cx)?;
+        let Extension(person) = Extract::<EventPhase>::extract(cx)?;
+        Ok(Self { socket, chat, person })
+    }
+}
+
+async fn join(Caller { socket, chat, person }: Caller, room: Text) -> Reply<Value> {
     answer(|| {
-        person.within_rate()?;
-        let room = rules::room(&given(room, "join(room)")?)?;
+        let room = person.asks_for(room, "join(room)")?;
         let mut state = chat.state();
         let is_new = state.join(&room, &person.id, &person.nickname, Instant::now())?;
         let members = state.members(&room);
@@ -209,15 +225,9 @@ async fn join(
     })
 }
 
-async fn leave(
-    socket: Socket,
-    State(chat): State<Arc<Chat>>,
-    Extension(person): Extension<Arc<Person>>,
-    room: Text,
-) -> Reply<Value> {
+async fn leave(Caller { socket, chat, person }: Caller, room: Text) -> Reply<Value> {
     answer(|| {
-        person.within_rate()?;
-        let room = rules::room(&given(room, "leave(room)")?)?;
+        let room = person.asks_for(room, "leave(room)")?;
         let mut state = chat.state();
         if let Some(left) = state.leave(&room, &person.id, Instant::now()) {
             socket.leave(channel(&room));
@@ -227,7 +237,7 @@ async fn leave(
     })
 }
 
-async fn rooms(State(chat): State<Arc<Chat>>, Extension(person): Extension<Arc<Person>>) -> Reply<Value> {
+async fn rooms(Caller { chat, person, .. }: Caller) -> Reply<Value> {
     answer(|| {
         person.within_rate()?;
         Ok(json!({ "rooms": chat.state().list(Instant::now()) }))
@@ -235,9 +245,7 @@ async fn rooms(State(chat): State<Arc<Chat>>, Extension(person): Extension<Arc<P
 }
 
 async fn typing(
-    socket: Socket,
-    State(chat): State<Arc<Chat>>,
-    Extension(person): Extension<Arc<Person>>,
+    Caller { socket, chat, person }: Caller,
     request: Result<Args<(String, bool)>, ExtractError>,
 ) {
     let Ok(Args((room, on))) = request else { return };
@@ -277,9 +285,7 @@ fn socket_of(namespace: &Namespace, id: &PersonId) -> Option<Socket> {
 // --- messages ------------------------------------------------------------------------------------------------------
 
 async fn post(
-    socket: Socket,
-    State(chat): State<Arc<Chat>>,
-    Extension(person): Extension<Arc<Person>>,
+    Caller { socket, chat, person }: Caller,
     request: Result<Data<Message>, ExtractError>,
 ) -> Reply<Value> {
     answer(|| {

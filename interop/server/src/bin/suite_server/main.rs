@@ -4,7 +4,10 @@
 //! expect every other protocol version to be refused; the suite for Engine.IO 3 needs `--eio3`.
 //! `interop/protocol-suites.sh` starts it, runs the suites and ends it.
 
+mod relay;
+
 use std::io::Write;
+use std::net::{Ipv4Addr, TcpListener};
 use std::time::Duration;
 
 use tower_layer::Layer;
@@ -20,6 +23,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 // Between the answer to CONNECT and the event that follows, which trunkline would send together: the cases
 // wait for one message and then, with another listener, for the next, which is lost when both come in one read.
 const AFTER_CONNECT: Duration = Duration::from_millis(20);
+// How late the answers to requests come, and the OPEN packet after a 101.
+const LATENCY: Duration = Duration::from_millis(20);
 
 fn main() {
     let (mut port, mut eio3) = (3000, false);
@@ -34,18 +39,27 @@ fn main() {
         }
     }
     if let Err(error) = run(port, eio3) {
-        eprintln!("suite-server: {error}");
-        std::process::exit(1);
+        fail(&error);
     }
+}
+
+fn fail(error: &std::io::Error) -> ! {
+    eprintln!("suite-server: {error}");
+    std::process::exit(1);
 }
 
 fn run(port: u16, eio3: bool) -> std::io::Result<()> {
     let (io, engine) = (io(eio3), engine(eio3));
     let app = io.layer().layer(engine.service());
-    let listener = std::net::TcpListener::bind(("127.0.0.1", port))?;
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port))?;
+    let behind = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
     println!("listening {}", listener.local_addr()?.port());
     std::io::stdout().flush()?;
-    trunkline::serve(listener, app).threads(1).run()
+    let server = behind.local_addr()?;
+    std::thread::spawn(move || {
+        trunkline::serve(behind, app).threads(1).run().unwrap_or_else(|error| fail(&error))
+    });
+    relay::run(listener, server, LATENCY)
 }
 
 /// At /engine.io: whatever comes goes back.
