@@ -1,4 +1,5 @@
-//! `instructions`: what the hot paths cost in instructions, counted by callgrind and compared with what they cost before.
+//! `instructions`: what the hot paths cost in instructions, counted by callgrind, and what an idle connection holds on the heap,
+//! compared with what they cost before.
 //!
 //! Counts do not depend on the machine's load, so that a regression of a few percent shows. They do depend on the compiler: those of
 //! a compiler that `bench/instructions.json` does not know are printed and compared with nothing.
@@ -40,17 +41,27 @@ pub(crate) fn check(workspace: &Workspace, bless: bool) -> Result<(), Failure> {
         serde_json::from_str(&text).map_err(|error| fail(error.to_string()))?;
     let mut counts = serde_json::Map::new();
     let mut worse = Vec::new();
-    for (scenario, few, many) in SCENARIOS {
-        let count = (count(workspace, scenario, many)? - count(workspace, scenario, few)?) / (many - few);
-        let before = known.get(&compiler).and_then(|all| all[scenario].as_u64());
+    let mut note = |name: &str, unit: &str, count: u64| {
+        let before = known.get(&compiler).and_then(|all| all[name].as_u64());
         let change = before.map(|before| count as f64 / before as f64 - 1.0);
-        let change_text = change.map_or_else(String::new, |change| format!("  {:+.1} %", change * 100.0));
-        println!("{scenario:>10}: {count:>9} instructions{change_text}");
+        let text = change.map_or_else(String::new, |change| format!("  {:+.1} %", change * 100.0));
+        println!("{name:>10}: {count:>9} {unit}{text}");
         if change.is_some_and(|change| change > TOLERANCE) {
-            worse.push(scenario);
+            worse.push(name.to_owned());
         }
-        counts.insert(scenario.to_owned(), json!(count));
+        counts.insert(name.to_owned(), json!(count));
+    };
+    for (scenario, few, many) in SCENARIOS {
+        let total = count(workspace, scenario, many)? - count(workspace, scenario, few)?;
+        note(scenario, "instructions", total / (many - few));
     }
+    let heap = output(&mut Command::new(workspace.release_binary("examples/heap")))?;
+    let bytes = heap.split_whitespace().next().and_then(|bytes| bytes.parse().ok());
+    note(
+        "heap",
+        "bytes for an idle connection",
+        bytes.ok_or_else(|| Failure::new(format!("heap says: {heap}")))?,
+    );
     if bless {
         known.insert(compiler, Value::Object(counts));
         let text = serde_json::to_string_pretty(&known).map_err(|error| fail(error.to_string()))?;
@@ -63,7 +74,7 @@ pub(crate) fn check(workspace: &Workspace, bless: bool) -> Result<(), Failure> {
         return Ok(());
     }
     Err(Failure::new(format!(
-        "{} cost over {:.0} % more instructions than {} says; if that is meant: cargo xtask instructions bless",
+        "{} cost over {:.0} % more than {} says; if that is meant: cargo xtask instructions bless",
         worse.join(", "),
         TOLERANCE * 100.0,
         path.display()

@@ -283,6 +283,10 @@ impl Client {
                 Err(refusal) => self.refuse(&entering.namespace, &refusal),
             }
         }
+        if self.entering.is_empty() {
+            // Most clients enter once and then stay for long: an idle one does not keep the place.
+            self.entering = Vec::new();
+        }
     }
 
     fn entered(&mut self, entered: Entered, cx: &mut Context<'_>) {
