@@ -243,6 +243,52 @@ async fn long_polling_holds_the_request_until_there_is_news() {
     assert_eq!(requests, [("poll", 3), ("wait", 4), ("stream", 0)]);
 }
 
+/// In virtual time, without a port.
+#[tokio::test(start_paused = true)]
+async fn what_goes_of_other_rooms_while_one_waits_is_no_gap() {
+    let io = Io::builder().shards(1).build();
+    let ns = io.of("/").recovery(Recovery::memory().max_events(2)).history(History::public());
+    let ask = |accept: &str| {
+        let request = http::Request::get(format!("{EVENTS}?last=0&wait=50s")).header("accept", accept);
+        let request = request.body(http_body_util::Empty::<bytes::Bytes>::new()).unwrap();
+        tower_service::Service::call(&mut io.service(), request)
+    };
+    let page = tokio::spawn(async_body(ask("*/*")));
+    let mut stream = ask("text/event-stream").await.unwrap().into_body();
+    let mut text = String::new();
+    for n in 0..5 {
+        ns.to("attic").emit("n", n).unwrap();
+        tokio::time::sleep(Duration::from_millis(1_500)).await;
+        // The stream moves on while it is read.
+        drop(tokio::time::timeout(Duration::from_millis(1_500), frame(&mut stream, &mut text)).await);
+    }
+    ns.to("lobby").emit("n", 7).unwrap();
+    let page: Value = serde_json::from_slice(&page.await.unwrap()).unwrap();
+    assert_eq!((numbers(&page), &page["gap"]), (vec![7], &Value::Null));
+    while !text.contains("data:") {
+        frame(&mut stream, &mut text).await;
+    }
+    assert!(!text.contains("gap"), "{text}");
+}
+
+async fn async_body<B>(
+    answer: impl Future<Output = Result<http::Response<B>, std::convert::Infallible>>,
+) -> bytes::Bytes
+where
+    B: http_body::Body<Data = bytes::Bytes, Error = std::convert::Infallible>,
+{
+    let body = std::pin::pin!(answer.await.unwrap().into_body());
+    http_body_util::BodyExt::collect(body).await.unwrap().to_bytes()
+}
+
+async fn frame<B>(body: &mut B, text: &mut String)
+where
+    B: http_body::Body<Data = bytes::Bytes, Error = std::convert::Infallible> + Unpin,
+{
+    let frame = http_body_util::BodyExt::frame(body).await.unwrap().unwrap();
+    text.push_str(std::str::from_utf8(frame.data_ref().unwrap()).unwrap());
+}
+
 #[tokio::test]
 async fn nothing_is_lost_or_doubled_while_others_emit() {
     const EACH: u64 = 300;

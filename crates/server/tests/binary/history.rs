@@ -27,7 +27,12 @@ impl Shell {
             .replace("1k3v9q.0000000000c", position);
         let mut shell = Command::new("sh");
         // Without `exec` the end of the shell would leave curl behind.
-        shell.arg("-c").arg(format!("exec {command}")).current_dir(folder).stdout(Stdio::piped());
+        shell
+            .arg("-c")
+            .arg(format!("exec {command}"))
+            .current_dir(folder)
+            .env("CURL_HOME", folder)
+            .stdout(Stdio::piped());
         Self(shell.spawn().expect("a shell starts"))
     }
 
@@ -71,6 +76,8 @@ fn the_examples_of_the_guide_do_what_it_says() {
     let program = Program::start(&["--recovery", "2m", "--history", "true"]);
     let folder = Folder::new("history");
     let tag = folder.write("tag", "");
+    // A command that does not end must not hold the test.
+    folder.write(".curlrc", &format!("max-time = {}\n", DEADLINE.as_secs()));
     let dir = tag.trim_end_matches("/tag");
     let mut client = Client::connect(program.address);
     client.ask(&json!(["join", "lobby"]));

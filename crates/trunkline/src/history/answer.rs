@@ -12,7 +12,7 @@ use trunkline_proto::sio::OwnedArgs;
 use super::query::Query;
 use super::readers::Bound;
 use super::stream::{EventStream, Feed};
-use super::{Address, Served, page};
+use super::{Address, REFRESH, Served, page};
 use crate::admission::{Admission, Refusal, ask};
 use crate::client_bundle::is_named;
 use crate::config::ConnectionError;
@@ -132,14 +132,15 @@ impl Asked {
         let place = served.wait(engine).ok_or(Refused::Unavailable)?;
         let watch = watch(place, None);
         let until = Instant::now() + wait;
-        let start = match query.start {
-            // What is to come is wanted: "the last none" has nothing ever.
-            Start::Last(0) => Start::After(first.next),
-            start => start,
-        };
-        let reading = Reading { start, ..reading };
+        let mut reading = reading;
         let mut is_over = false;
+        let mut last = first;
         let page = loop {
+            // On from here: what the log gives up of other rooms meanwhile is no gap. "Since" may be a time to come.
+            let is_fixed = matches!(reading.start, Start::Since(_)) || !last.events.is_empty();
+            if !is_fixed {
+                reading.start = Start::After(last.next);
+            }
             let released = log.news().notified();
             tokio::pin!(released);
             released.as_mut().enable();
@@ -150,9 +151,11 @@ impl Asked {
             tokio::select! {
                 () = watch.news() => {}
                 () = &mut released, if page.held => {}
+                () = tokio::time::sleep(REFRESH) => {}
                 () = tokio::time::sleep_until(until) => is_over = true,
                 () = engine.closing() => is_over = true,
             }
+            last = page;
         };
         Ok(self.give(io, &page, reading.start, is_open))
     }

@@ -154,6 +154,9 @@ impl std::fmt::Debug for History {
     }
 }
 
+/// How often who waits looks how far the log is. A reader of a quiet room must not fall behind what a busy namespace keeps.
+const REFRESH: Duration = Duration::from_secs(1);
+
 /// What one registration serves.
 pub(crate) struct Served {
     pub(crate) history: History,

@@ -11,9 +11,9 @@ use bytes::Bytes;
 use futures_core::future::BoxFuture;
 use http_body::{Body, Frame};
 
-use super::Served;
 use super::page;
 use super::readers::Watch;
+use super::{REFRESH, Served};
 use crate::engine::EngineCore;
 use crate::log::{Reading, Start};
 use crate::namespace::Hold;
@@ -102,6 +102,7 @@ impl Feed {
             tokio::select! {
                 () = self.watch.news() => {}
                 () = &mut released, if found.held => {}
+                () = tokio::time::sleep(REFRESH) => {}
                 () = &mut heartbeat => return Some((self, page::heartbeat(found.next).into())),
                 () = self.engine.closing() => return None,
             }
