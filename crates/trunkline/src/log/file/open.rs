@@ -59,7 +59,26 @@ pub(super) fn open(folder: &Path, msgpack: bool, boot: [u8; 16]) -> Result<Found
         }
         return Ok(Found { life, segments: Vec::new(), next, lock });
     }
+    if let Some((number, _)) = reading.segments.last() {
+        take_up(folder, *number, reading.end)?;
+    }
     Ok(Found { life, segments: reading.segments, next, lock })
+}
+
+/// What was found counts as written from now on, as safely as any log promises; and that it was closed in order holds no more: the
+/// segment that follows may be lost with what clients were given from it. `end`: of the last segment, without that note.
+fn take_up(folder: &Path, last: u64, end: u64) -> Result<(), LogError> {
+    let path = place::segment(folder, last);
+    let taken = OpenOptions::new().write(true).open(&path).and_then(|file| {
+        if file.metadata()?.len() > end {
+            file.set_len(end)?;
+        }
+        file.sync_all()
+    });
+    taken.map_err(LogError::io(path))?;
+    #[cfg(unix)]
+    File::open(folder).and_then(|folder| folder.sync_all()).map_err(LogError::io(folder))?;
+    Ok(())
 }
 
 /// Removes logs of namespaces that nobody has used for so long that nothing in them is of use: those of a pattern, which nobody may
@@ -157,6 +176,8 @@ struct Reading {
     segments: Vec<(u64, u64)>,
     /// The last record says that the log was closed in order.
     is_closed: bool,
+    /// Where the last segment's records end; those are left out that say that it was closed, and that nothing follows.
+    end: u64,
     /// What is wrong with the end of the last segment.
     damage: Option<(PathBuf, u64, &'static str)>,
 }
@@ -186,6 +207,7 @@ impl Reading {
         }
         let mut at = format::HEADER_LEN;
         let (is_first, mut has_snapshot, mut is_closed) = (self.header.is_none(), false, false);
+        let mut end = at;
         let stop = loop {
             let (record, len) = match format::record(&bytes[at..]) {
                 Ok(read) => read,
@@ -213,6 +235,9 @@ impl Reading {
                 Record::Closed => {}
             }
             at += len;
+            if !is_closed {
+                end = at;
+            }
         };
         let place = at as u64;
         match stop {
@@ -235,6 +260,7 @@ impl Reading {
         }
         self.header = Some(header);
         self.is_closed = is_closed;
+        self.end = end as u64;
         self.segments.push((number, self.latest));
         Ok(())
     }

@@ -321,6 +321,37 @@ fn a_life_goes_on_only_if_nothing_that_was_seen_can_be_missing() {
 }
 
 #[test]
+fn an_orderly_end_counts_no_more_when_the_log_is_taken_up() {
+    for (durability, lives) in
+        [(Durability::None, false), (Durability::Batched, false), (Durability::Synced, true)]
+    {
+        let folder = Folder::new();
+        append(&mut open(&folder, durability).unwrap().log, "first");
+        let boot = open::boot_id();
+        let len = folder.len();
+        // The process that takes it up ends before its own segment is on the disk, with the machine.
+        let found = open::open(&folder.0, false, boot).unwrap();
+        assert_eq!(found.life.unwrap().latest, 1, "{durability:?}");
+        drop(found.lock);
+        assert!(folder.len() < len);
+        let life = open::open(&folder.0, false, [7; 16]).unwrap().life;
+        assert_eq!(life.map(|life| life.latest), lives.then_some(1), "{durability:?}");
+    }
+    // Nothing else is cut off, however often it was closed.
+    let folder = Folder::new();
+    let mut log = open(&folder, Durability::Batched).unwrap().log;
+    append(&mut log, "first");
+    log.journal(&Change::Entered(saved()));
+    log.store.flush(false);
+    let len = folder.len();
+    log.close().unwrap()();
+    drop(log);
+    assert!(folder.len() > len);
+    let life = open::open(&folder.0, false, open::boot_id()).unwrap().life.unwrap();
+    assert_eq!((life.latest, &*life.changes, folder.len()), (1, &[Change::Entered(saved())][..], len));
+}
+
+#[test]
 fn the_folder_is_bounded_as_the_events_are() {
     let folder = Folder::new();
     let bounds = Bounds { bytes: 400_000, ..BOUNDS };
