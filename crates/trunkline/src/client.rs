@@ -344,7 +344,8 @@ impl Client {
         socket.restore_data(admitted.take_data());
         let (sid, pid) = (socket.id().as_str(), admitted.pid());
         let connect = self.connect_packet(namespace, Some(sid), Some(pid.as_str()));
-        let connect = Packet::encoded(connect, true, &self.session.engine.budget);
+        let budget = &self.session.engine.budget;
+        let connect = Packet::logged(connect, true, budget, Some(admitted.gate()));
         // CONNECT goes first: not every client keeps events that come before it.
         let missed = admitted.take_missed();
         let packets = missed.iter().map(|packet| (packet, Class::Event));

@@ -659,7 +659,9 @@ impl Socket {
         // Out of the rooms first, so that DISCONNECT is the last thing the client gets.
         if self.exit(DisconnectReason::ServerNamespaceDisconnect) {
             let encoded = sio::encode_disconnect(namespace.io.config.parser, HEADROOM, &namespace.name);
-            let packet = Packet::encoded(encoded, true, &self.0.session.engine.budget);
+            // A client that knows that it was sent away must not be found among those who may come back.
+            let gate = self.log().and_then(|(log, _)| log.barrier());
+            let packet = Packet::logged(encoded, true, &self.0.session.engine.budget, gate);
             if self.0.session.push(&packet, Class::Control) == Push::Full {
                 self.0.session.command(Command::Close(CloseReason::SlowReader));
             }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use sio_support::{log_disconnects, logged, logged_with, settle};
 use trunkline::testing::{Client, End};
-use trunkline::{Args, Durability, Io, Namespace, Recovery, Refusal};
+use trunkline::{Args, Durability, Io, Namespace, Recovery, Refusal, Rewind};
 
 /// A client with what it needs to come back.
 struct Page {
@@ -410,7 +410,8 @@ async fn restart(io: Io, ns: Namespace, recovery: &Recovery) -> (Io, Namespace) 
         if let Some(again) = again() {
             return again;
         }
-        tokio::task::yield_now().await;
+        // Idle, so that a paused clock goes on.
+        tokio::time::sleep(Duration::from_millis(1)).await;
     }
 }
 
@@ -737,6 +738,43 @@ async fn data_and_rooms_of_a_restarted_server_are_those_of_before() {
     let (io, _ns) = restart(io, ns, &recovery.max_disconnection(Duration::from_secs(60))).await;
     let client = Client::connect(&io, "/", Some(auth)).await.unwrap();
     assert_ne!(client.id(), &id);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_has_got_the_past_of_a_quiet_room_comes_back_to_a_restarted_server() {
+    let folder = Folder::new();
+    let recovery = Recovery::file(&folder.0).durability(Durability::None);
+    let (io, ns) = recovering(recovery.clone());
+    ns.to("lobby").emit("n", 1).unwrap();
+    let page = Page::open(&io, json!({})).await;
+    let socket = ns.socket(page.client.id()).unwrap();
+    assert_eq!(socket.join_with_history("lobby", Rewind::all()).events, 1);
+    drop(socket);
+    // It answers a heartbeat: all of it has come.
+    tokio::time::sleep(Duration::from_secs(26)).await;
+    let gone = page.lose(&ns).await;
+    let (io, _ns) = restart(io, ns, &recovery).await;
+    gone.back(&io).await;
+}
+
+/// How often what is written now names a client.
+fn mentions(folder: &Folder, pid: &str) -> usize {
+    let files = std::fs::read_dir(folder.0.join("%2f")).unwrap();
+    let files = files.map(|file| std::fs::read(file.unwrap().path()).unwrap());
+    files.map(|bytes| bytes.windows(pid.len()).filter(|text| *text == pid.as_bytes()).count()).sum()
+}
+
+#[tokio::test]
+async fn who_is_told_of_its_beginning_or_end_finds_it_written() {
+    let folder = Folder::new();
+    let (io, ns) = recovering(Recovery::file(&folder.0).durability(Durability::Synced));
+    for _ in 0..10 {
+        let mut page = Page::open(&io, json!({})).await;
+        assert_eq!(mentions(&folder, &page.pid), 1);
+        ns.socket(page.client.id()).unwrap().disconnect(false);
+        page.client.ended().await.unwrap();
+        assert_eq!(mentions(&folder, &page.pid), 2);
+    }
 }
 
 #[tokio::test]

@@ -7,7 +7,7 @@ use parking_lot::MutexGuard;
 use super::claim::Outcome;
 use super::namespace_log::{NamespaceLog, State};
 use super::session::STILL;
-use crate::log::{Change, Now, Outdated, Position};
+use crate::log::{Change, Gate, Now, Outdated, Position};
 use crate::sid::Id;
 use crate::socket::{Socket, SocketId};
 use crate::wire::Packet;
@@ -60,6 +60,11 @@ impl<'a> Admitted<'a> {
         let stored = self.state.sessions.get_mut(&self.pid);
         let data = stored.map(|s| if is_journal { s.data.clone() } else { std::mem::take(&mut s.data) });
         data.unwrap_or_default()
+    }
+
+    /// For its CONNECT: [`Admitted::finish`] notes that it is in, and before that is written nobody is told.
+    pub(crate) fn gate(&self) -> Gate {
+        self.state.log.gate(true)
     }
 
     pub(crate) fn take_missed(&mut self) -> Vec<Arc<Packet>> {

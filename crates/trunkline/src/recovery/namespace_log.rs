@@ -379,9 +379,14 @@ impl NamespaceLog {
         if let Some(stored) = state.sessions.get_mut(pid)
             && let Some(latest) = stored.pinged.take()
         {
-            stored.rewound = None;
-            if latest > stored.confirmed {
-                stored.confirmed = latest;
+            let has_rewound = stored.rewound.take().is_some();
+            let is_news = latest > stored.confirmed;
+            stored.confirmed = stored.confirmed.max(latest);
+            if has_rewound && self.is_journal {
+                // All of it: for another process the past of the room was a floor, which is no more.
+                let saved = stored.saved(*pid, Now::read());
+                state.journal(|| Change::Entered(saved));
+            } else if is_news {
                 state.journal(|| Change::Confirmed { pid: *pid, sequence: latest });
             }
         }
