@@ -70,8 +70,11 @@ pub(crate) fn serve(config: &Config) -> Result<(), Failure> {
         None => trunkline::serve(listener, app),
         Some(tls) => trunkline::serve_tls(listener, app, tls),
     };
-    let end = drain(io, draining, config.drain_timeout.0, config.drain_pace);
-    served.threads(shards).with_shutdown(end).run().map_err(|error| Failure::system(error.to_string()))
+    let end = drain(io.clone(), draining, config.drain_timeout.0, config.drain_pace);
+    let served = served.threads(shards).with_shutdown(end).run();
+    // Again, if the drain was in time: clients that it did not wait for have gone only now.
+    io.close_logs();
+    served.map_err(|error| Failure::system(error.to_string()))
 }
 
 /// Ends every session in order once told to, within a bounded time. New ones are refused meanwhile, and

@@ -493,20 +493,25 @@ impl Io {
     /// again later. Returns when none is left.
     pub async fn close(&self) {
         self.engine.close(None).await;
-        self.close_logs().await;
+        self.close_logs_aside().await;
     }
 
     /// As [`Io::close`], at a pace of so many sessions in a second: their clients come back elsewhere, and not all at once.
     pub async fn close_at_pace(&self, per_second: u32) {
         self.engine.close(Some(per_second.max(1))).await;
-        self.close_logs().await;
+        self.close_logs_aside().await;
     }
 
-    /// Logs with files note that they end in order.
-    async fn close_logs(&self) {
-        let logs = self.core.logs.all();
-        if logs.iter().any(|log| log.is_journal()) {
-            let closing = tokio::task::spawn_blocking(move || logs.iter().for_each(|log| log.close()));
+    /// Has logs with files note that they end in order, and blocks until that is on the disk. [`Io::close`] ends with this; it is for a
+    /// server that waits for that no longer. To be called when nothing is served any more: what happens later ends that order.
+    pub fn close_logs(&self) {
+        self.core.logs.all().iter().for_each(|log| log.close());
+    }
+
+    async fn close_logs_aside(&self) {
+        if self.core.logs.all().iter().any(|log| log.is_journal()) {
+            let io = self.clone();
+            let closing = tokio::task::spawn_blocking(move || io.close_logs());
             if let Err(error) = closing.await {
                 tracing::error!(%error, "a log was not closed in order");
             }

@@ -4,7 +4,7 @@ use rustix::process::Signal;
 use serde_json::json;
 use std::net::{SocketAddr, TcpListener};
 
-use crate::client::Client;
+use crate::client::{Client, get};
 use crate::program::{Folder, Program, run};
 
 /// What an unmodified client keeps to be recovered.
@@ -115,6 +115,21 @@ fn an_orderly_end_loses_nothing_either() {
     join(&mut speaker, "news");
     publish(&mut speaker, "news", 1);
     page.until(1);
+}
+
+#[test]
+fn one_client_that_holds_the_end_up_costs_nobody_the_log() {
+    let folder = Folder::new("held-up");
+    let (path, port) = (folder.path("log"), free_port());
+    let flags = ["--recovery", "2m", "--recovery-file", &path, "--recovery-durability", "none"];
+    let program = Program::start_at(&port, &[&flags[..], &["--drain-timeout", "50ms"]].concat());
+    let page = Page::open(program.address);
+    // It never fetches its last packets.
+    assert_eq!(get(program.address, "/socket.io/?EIO=4&transport=polling").status, 200);
+    program.signal(Signal::TERM);
+    assert_eq!(program.wait(), Some(0));
+    let program = start(&port, &path, "none");
+    drop(page.back(program.address));
 }
 
 #[test]
