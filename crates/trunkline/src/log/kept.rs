@@ -149,6 +149,16 @@ impl Kept {
         out
     }
 
+    /// Takes out the events up to `last`.
+    #[must_use]
+    pub(crate) fn give_up(&mut self, last: u64) -> Outdated {
+        let mut out = Vec::new();
+        while self.oldest() <= last.min(self.latest) {
+            self.pop(&mut out);
+        }
+        out
+    }
+
     /// Takes out the older half, at least one event.
     #[must_use]
     pub(crate) fn halve(&mut self) -> Outdated {

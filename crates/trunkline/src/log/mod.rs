@@ -21,7 +21,7 @@ use crate::wire::Packet;
 pub use change::Durability;
 pub(crate) use change::{Change, Saved};
 pub use error::LogError;
-pub(crate) use file::{FileLog, Loaded, Place, Writer, Written, folder};
+pub(crate) use file::{FileLog, Loaded, Place, Writer, Written, folder, sweep};
 pub(crate) use gate::{Gate, Share};
 pub(crate) use kept::{Kept, Outdated, Record};
 pub(crate) use memory::MemoryLog;

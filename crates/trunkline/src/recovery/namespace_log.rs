@@ -107,7 +107,6 @@ impl NamespaceLog {
         };
         let place = Place {
             folder: log::folder(&root, around.namespace),
-            root,
             durability: settings.durability,
             msgpack: around.msgpack,
             budget: Arc::clone(around.budget),

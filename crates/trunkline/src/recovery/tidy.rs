@@ -1,18 +1,23 @@
 //! The logs of a server: what is too old goes also where nothing happens any more.
 
+use std::collections::HashSet;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use parking_lot::Mutex;
 
 use super::NamespaceLog;
+use crate::log::sweep;
 
 /// The logs of the namespaces.
 #[derive(Default)]
 pub(crate) struct Logs {
     logs: Mutex<Vec<Weak<NamespaceLog>>>,
     is_any: AtomicBool,
+    /// Folders whose outdated logs were removed.
+    swept: Mutex<HashSet<PathBuf>>,
     /// The task that tidies runs.
     is_tidied: Arc<AtomicBool>,
 }
@@ -56,8 +61,20 @@ impl Logs {
                 tokio::time::sleep(TIDY).await;
                 let Some(logs) = logs.upgrade() else { return };
                 logs.all().iter().for_each(|log| log.tidy());
+                logs.sweep();
             }
         });
+    }
+
+    /// Has logs removed that nobody can use any more, once for each folder: what somebody may ask for after a start is open by now, and
+    /// not in the way of this. On a thread of its own, since no client is to wait for it.
+    fn sweep(&self) {
+        let mut swept = self.swept.lock();
+        for root in self.all().iter().filter_map(|log| log.settings.folder.clone()) {
+            if swept.insert(root.clone()) {
+                drop(tokio::task::spawn_blocking(move || sweep(&root, SystemTime::now())));
+            }
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! A log whose events and sessions outlive the process: what is kept is in memory, and written to a folder as well.
 //!
 //! A folder holds segments. The last one is appended to, by one write for all that has collected meanwhile; older ones are removed
-//! when none of their events is kept any more. What an event's receivers get waits until the event is written
+//! when none of their events is kept any more, and the oldest events are given up when those segments are too long. What an event's receivers get waits until the event is written
 //! ([`Gate`](super::Gate)).
 
 mod format;
@@ -12,6 +12,7 @@ mod store;
 mod tests;
 mod writer;
 
+use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,6 +23,7 @@ use crate::rooms::Target;
 use crate::wire::{Budget, Packet};
 
 use format::Header;
+pub(crate) use open::sweep;
 pub(crate) use place::folder;
 use store::Store;
 pub(crate) use store::Written;
@@ -29,8 +31,6 @@ pub(crate) use writer::Writer;
 
 /// Where a log is written, and how.
 pub(crate) struct Place {
-    /// The folder of all namespaces.
-    pub(crate) root: PathBuf,
     /// The log's own.
     pub(crate) folder: PathBuf,
     pub(crate) durability: Durability,
@@ -52,6 +52,10 @@ pub(crate) struct FileLog {
     /// Bytes of the segment that is being written, and from how many on another one is started.
     len: usize,
     most: usize,
+    /// Of the segments before it that have events: the last event, and bytes.
+    older: VecDeque<(u64, usize)>,
+    /// Up to here events are to be given up: their segments are full of what became of sessions.
+    surplus: u64,
     bounds: Bounds,
 }
 
@@ -65,12 +69,13 @@ pub(crate) struct Loaded {
 const SEGMENT: (usize, usize) = (64 << 10, 16 << 20);
 /// A segment is at least so many times as long as the snapshot at its start.
 const PER_SNAPSHOT: usize = 4;
+/// How much longer older segments may be than the events that are kept: they hold the changes of sessions as well.
+const PER_EVENTS: usize = 2;
 
 impl FileLog {
     /// Opens a log, with `epoch` if it starts anew. [`EventLog::snapshot`] has to be called before anything is appended.
     pub(crate) fn open(place: Place, bounds: Bounds, epoch: u32, now: Now) -> Result<Loaded, LogError> {
-        let Place { root, folder, durability, msgpack, budget, writer, written } = place;
-        writer.sweep(root);
+        let Place { folder, durability, msgpack, budget, writer, written } = place;
         let boot = open::boot_id();
         let found = open::open(&folder, msgpack, boot)?;
         let (epoch, latest, events, changes) = match found.life {
@@ -92,10 +97,12 @@ impl FileLog {
         }
         let keep = u32::try_from(bounds.age.as_secs().saturating_add(1)).unwrap_or(u32::MAX);
         let header = Header { durability, msgpack, epoch, number: found.next, boot, keep };
-        let segments = (found.segments, found.lock);
-        let store = Store::new(folder, durability, segments, Arc::clone(&share), budget, written);
+        let older = found.segments.iter().map(|segment| (segment.last, segment.len)).collect();
+        let segments = found.segments.iter().map(|segment| (segment.number, segment.last)).collect();
+        let store = Store::new(folder, durability, (segments, found.lock), Arc::clone(&share), budget, written);
         let most = (bounds.bytes / 4).clamp(SEGMENT.0, SEGMENT.1);
-        let log = Self { header, kept, share, store, writer, len: usize::MAX, most, bounds };
+        let len = usize::MAX;
+        let log = Self { header, kept, share, store, writer, len, most, older, surplus: 0, bounds };
         Ok(Loaded { log, changes })
     }
 
@@ -114,6 +121,33 @@ impl FileLog {
         });
         self.len = self.len.saturating_add(len);
         self.queue_if(is_wanted);
+    }
+
+    /// The segment ends that is being written.
+    fn ended(&mut self) {
+        let latest = self.kept.latest();
+        // What was found on opening is noted already.
+        if self.len != usize::MAX && self.older.back().is_none_or(|(last, _)| *last != latest) {
+            self.older.push_back((latest, self.len));
+        }
+        while self.older.front().is_some_and(|(last, _)| *last < self.kept.oldest()) {
+            self.older.pop_front();
+        }
+        let most = self.bounds.bytes.max(self.most).saturating_mul(PER_EVENTS);
+        let mut sum: usize = self.older.iter().map(|(_, len)| len).sum();
+        while sum > most
+            && let Some((last, len)) = self.older.pop_front()
+        {
+            self.surplus = last;
+            sum -= len;
+        }
+    }
+
+    fn take_out(&mut self, now: Now) -> Outdated {
+        let mut outdated = self.kept.give_up(self.surplus);
+        outdated.extend(self.kept.trim(now));
+        self.shrunk(&outdated);
+        outdated
     }
 
     /// After something was taken out.
@@ -165,6 +199,7 @@ impl EventLog for FileLog {
     }
 
     fn snapshot(&mut self, sessions: &mut dyn Iterator<Item = Saved>) {
+        self.ended();
         let (header, latest) = (self.header, self.kept.latest());
         let mut len = 0;
         let is_wanted = self.store.start(header.number, latest, |out| {
@@ -193,15 +228,11 @@ impl EventLog for FileLog {
         self.kept.push(target.clone(), Arc::clone(packet), now);
         let (sequence, time) = (self.kept.latest(), self.kept.time());
         self.append_record(|out| format::event(out, sequence, time, target, packet));
-        let outdated = self.kept.trim(now);
-        self.shrunk(&outdated);
-        outdated
+        self.take_out(now)
     }
 
     fn trim(&mut self, now: Now) -> Outdated {
-        let outdated = self.kept.trim(now);
-        self.shrunk(&outdated);
-        outdated
+        self.take_out(now)
     }
 
     fn halve(&mut self) -> Outdated {

@@ -13,12 +13,22 @@ use crate::log::{Change, Durability, LogError};
 pub(super) struct Found {
     /// `None`: the log starts anew, since there was none, or what clients know of it may be missing.
     pub(super) life: Option<Life>,
-    /// The segments that stay, and the last event of each.
-    pub(super) segments: Vec<(u64, u64)>,
+    /// Those that stay.
+    pub(super) segments: Vec<Segment>,
     /// The number of the next segment.
     pub(super) next: u64,
     /// Holds the folder against other processes.
     pub(super) lock: File,
+}
+
+/// One file.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Segment {
+    pub(super) number: u64,
+    /// The last event in it; that of the one before if it has none.
+    pub(super) last: u64,
+    /// In bytes.
+    pub(super) len: usize,
 }
 
 /// The life that goes on.
@@ -59,8 +69,8 @@ pub(super) fn open(folder: &Path, msgpack: bool, boot: [u8; 16]) -> Result<Found
         }
         return Ok(Found { life, segments: Vec::new(), next, lock });
     }
-    if let Some((number, _)) = reading.segments.last() {
-        take_up(folder, *number, reading.end)?;
+    if let Some(last) = reading.segments.last() {
+        take_up(folder, last.number, reading.end)?;
     }
     Ok(Found { life, segments: reading.segments, next, lock })
 }
@@ -83,7 +93,7 @@ fn take_up(folder: &Path, last: u64, end: u64) -> Result<(), LogError> {
 
 /// Removes logs of namespaces that nobody has used for so long that nothing in them is of use: those of a pattern, which nobody may
 /// ever ask for again.
-pub(super) fn sweep(root: &Path, now: SystemTime) {
+pub(crate) fn sweep(root: &Path, now: SystemTime) {
     for entry in fs::read_dir(root).into_iter().flatten().flatten() {
         let folder = entry.path();
         if !entry.file_type().is_ok_and(|kind| kind.is_dir()) {
@@ -173,7 +183,7 @@ struct Reading {
     latest: u64,
     events: Vec<StoredEvent>,
     changes: Vec<Change>,
-    segments: Vec<(u64, u64)>,
+    segments: Vec<Segment>,
     /// The last record says that the log was closed in order.
     is_closed: bool,
     /// Where the last segment's records end; those are left out that say that it was closed, and that nothing follows.
@@ -261,7 +271,7 @@ impl Reading {
         self.header = Some(header);
         self.is_closed = is_closed;
         self.end = end as u64;
-        self.segments.push((number, self.latest));
+        self.segments.push(Segment { number, last: self.latest, len: end });
         Ok(())
     }
 

@@ -183,17 +183,24 @@ impl Store {
         if sync || (self.durability == Durability::Synced && !batch.bytes.is_empty()) {
             files.sync()?;
         }
-        while let Some((number, last)) = files.older.front().copied() {
-            if last >= batch.oldest {
-                break;
+        self.remove_unneeded(&mut files.older, batch.oldest);
+        Ok(())
+    }
+
+    /// Removes segments without an event that is kept, also between others: the sessions are in the one that is being written.
+    fn remove_unneeded(&self, older: &mut VecDeque<(u64, u64)>, oldest: u64) {
+        let mut before = None;
+        older.retain(|(number, last)| {
+            let has_events = before.replace(*last) != Some(*last);
+            if has_events && *last >= oldest {
+                return true;
             }
-            files.older.pop_front();
-            let path = place::segment(&self.folder, number);
+            let path = place::segment(&self.folder, *number);
             if let Err(error) = std::fs::remove_file(&path) {
                 tracing::warn!(path = %path.display(), %error, "a file of a log that is not needed any more stays");
             }
-        }
-        Ok(())
+            false
+        });
     }
 
     /// Removes all that is in the folder; nothing is written any more.

@@ -60,7 +60,6 @@ const BOUNDS: Bounds = Bounds { bytes: 1 << 20, events: 10_000, age: Duration::f
 /// Opens with epoch 2, if it starts anew.
 fn open_with(folder: &Path, durability: Durability, bounds: Bounds) -> Result<Loaded, LogError> {
     let place = Place {
-        root: folder.join("none"),
         folder: folder.to_owned(),
         durability,
         msgpack: false,
@@ -229,7 +228,6 @@ fn a_damaged_end_starts_a_new_life() {
         damaged[at] ^= 0x10;
         fs::write(image.last(), damaged).unwrap();
         let place = Place {
-            root: image.0.join("none"),
             folder: image.0.clone(),
             durability: Durability::Synced,
             msgpack: false,
@@ -389,6 +387,40 @@ fn the_folder_is_bounded_as_the_events_are() {
 }
 
 #[test]
+fn the_folder_is_bounded_where_sessions_change_more_than_events_come() {
+    let folder = Folder::new();
+    let bounds = Bounds { bytes: 400_000, ..BOUNDS };
+    let mut log = open_with(&folder.0, Durability::None, bounds).unwrap().log;
+    let roll = |log: &mut FileLog| {
+        while !log.wants_snapshot() {
+            log.journal(&Change::Back { pid: Id::random() });
+        }
+        log.snapshot(&mut std::iter::empty());
+        log.store.flush(false);
+    };
+    // One event, and then none for long.
+    append(&mut log, "first");
+    (0..20).for_each(|_| roll(&mut log));
+    assert!(folder.segments().len() <= 3 && log.kept().oldest() == 1, "{:?}", folder.segments());
+    drop(log);
+    let mut log = open_with(&folder.0, Durability::None, bounds).unwrap().log;
+    assert_eq!((messages(&log).len(), log.kept().latest()), (1, 1));
+    // A few in each segment: the oldest have to go.
+    for _ in 0..40 {
+        append(&mut log, "next");
+        roll(&mut log);
+    }
+    drop(log.trim(Now::read()));
+    log.store.flush(false);
+    assert!(folder.len() < 1_200_000, "{}", folder.len());
+    let (oldest, latest) = (log.kept().oldest(), log.kept().latest());
+    assert!(oldest > 20 && latest == 41, "{oldest} to {latest}");
+    drop(log);
+    let log = open_with(&folder.0, Durability::None, bounds).unwrap().log;
+    assert_eq!((log.kept().oldest(), log.kept().latest()), (oldest, latest));
+}
+
+#[test]
 fn what_is_too_old_by_the_clock_is_not_read_back() {
     let folder = Folder::new();
     let mut log = open(&folder, Durability::Batched).unwrap().log;
@@ -479,10 +511,10 @@ fn logs_that_nobody_can_use_any_more_are_swept() {
     fs::write(root.0.join("something else"), "").unwrap();
     drop(all);
     let later = |seconds| std::time::SystemTime::now() + Duration::from_secs(seconds);
-    open::sweep(&root.0, later(50));
+    sweep(&root.0, later(50));
     assert!(old.exists() && used.exists() && long.exists());
     let log = open_with(&used, Durability::Batched, bounds).unwrap().log;
-    open::sweep(&root.0, later(70));
+    sweep(&root.0, later(70));
     assert!(!old.exists() && used.exists() && !root.0.join("part+").exists());
     assert!(root.0.join("something else").exists());
     drop(log);

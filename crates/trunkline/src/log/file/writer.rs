@@ -1,13 +1,11 @@
 //! The thread that writes the logs of a server: no runtime's thread waits for a disk.
 
-use std::collections::{HashSet, VecDeque};
-use std::path::PathBuf;
+use std::collections::VecDeque;
 use std::sync::{Arc, Weak};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
-use super::open;
 use super::store::Store;
 
 /// The thread's queue. The thread ends with the last of its logs.
@@ -20,14 +18,11 @@ pub(crate) struct Writer {
 #[derive(Default)]
 struct State {
     queue: VecDeque<Job>,
-    /// Folders that were swept.
-    swept: HashSet<PathBuf>,
     is_running: bool,
 }
 
 enum Job {
     Write(Weak<Store>),
-    Sweep(PathBuf),
 }
 
 impl Job {
@@ -38,7 +33,6 @@ impl Job {
                     store.flush(false);
                 }
             }
-            Self::Sweep(root) => open::sweep(&root, SystemTime::now()),
         }
     }
 }
@@ -50,14 +44,6 @@ impl Writer {
     /// Has a log written soon.
     pub(super) fn queue(self: &Arc<Self>, store: &Arc<Store>) {
         self.add(self.state.lock(), Job::Write(Arc::downgrade(store)));
-    }
-
-    /// Has outdated logs below `root` removed, once.
-    pub(super) fn sweep(self: &Arc<Self>, root: PathBuf) {
-        let mut state = self.state.lock();
-        if state.swept.insert(root.clone()) {
-            self.add(state, Job::Sweep(root));
-        }
     }
 
     fn add(self: &Arc<Self>, mut state: MutexGuard<'_, State>, job: Job) {
