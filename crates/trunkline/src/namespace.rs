@@ -696,7 +696,7 @@ impl Namespaces {
         let is_this = by_name.get(&core.name).is_some_and(|found| Arc::ptr_eq(found, core));
         if is_this && core.socket_count() == 0 && core.entering.load(Ordering::Acquire) == 0 {
             by_name.remove(&core.name);
-            // Still under this lock: the next one of this name opens the same files.
+            // Still under this lock: the next one of this name opens the same files, and has to know that these go.
             if let Some(Some(log)) = core.log.get() {
                 log.discard();
             }

@@ -70,7 +70,7 @@ pub(crate) trait EventLog: Send {
         None
     }
 
-    /// Nobody will come back: what it keeps outside of the process is removed.
+    /// Nobody will come back: what it keeps outside of the process is removed, soon. Waits for no disk.
     fn discard(&mut self) {}
 
     /// Adds the event that follows the latest. What goes for it is given back: it holds values of the application, which are not

@@ -168,7 +168,7 @@ impl NamespaceLog {
         }
     }
 
-    /// Nobody can come back: what is kept outside of the process is removed.
+    /// Nobody can come back: what is kept outside of the process is removed, soon; who opens it next waits for that.
     pub(crate) fn discard(&self) {
         self.state.lock().log.discard();
     }

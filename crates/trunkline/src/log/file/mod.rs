@@ -76,6 +76,7 @@ impl FileLog {
     /// Opens a log, with `epoch` if it starts anew. [`EventLog::snapshot`] has to be called before anything is appended.
     pub(crate) fn open(place: Place, bounds: Bounds, epoch: u32, now: Now) -> Result<Loaded, LogError> {
         let Place { folder, durability, msgpack, budget, writer, written } = place;
+        writer.wait_until_removed(&folder);
         let boot = open::boot_id();
         let found = open::open(&folder, msgpack, boot)?;
         let (epoch, latest, events, changes) = match found.life {
@@ -222,6 +223,7 @@ impl EventLog for FileLog {
 
     fn discard(&mut self) {
         self.store.discard();
+        self.writer.remove(&self.store);
     }
 
     fn append(&mut self, target: &Target, packet: &Arc<Packet>, now: Now) -> Outdated {

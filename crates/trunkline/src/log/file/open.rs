@@ -106,7 +106,9 @@ pub(crate) fn sweep(root: &Path, now: SystemTime) {
             && let Ok(Some(lock)) = lock(&folder)
         {
             tracing::debug!(folder = %folder.display(), "the log of a namespace that nobody uses is removed");
-            remove(&folder);
+            if let Err(error) = remove(&folder) {
+                tracing::warn!(folder = %folder.display(), %error, "an outdated log stays");
+            }
             drop(lock);
         }
     }
@@ -124,16 +126,41 @@ fn is_outdated(folder: &Path, now: SystemTime) -> Option<bool> {
     Some(now.duration_since(written).is_ok_and(|ago| ago > keep))
 }
 
-/// Removes what a log keeps in its folder, as far as that is possible.
-pub(super) fn remove(folder: &Path) {
-    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
-        if entry.file_name().to_str().and_then(place::number_of).is_some() {
-            drop(fs::remove_file(entry.path()));
+/// Removes what a log keeps in its folder, for good.
+///
+/// # Errors
+/// Part of it may be there still, and may be taken for a log; the rest was removed.
+pub(super) fn remove(folder: &Path) -> io::Result<()> {
+    let mut result = Ok(());
+    let entries = match fs::read_dir(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        entries => entries?,
+    };
+    for entry in entries {
+        let path = entry?.path();
+        if path.file_name().and_then(|name| name.to_str()).and_then(place::number_of).is_some() {
+            result = result.and(remove_segment(&path));
         }
     }
+    result?;
+    // A loss of power must not bring them back.
+    #[cfg(unix)]
+    File::open(folder)?.sync_all()?;
     drop(fs::remove_file(folder.join(LOCK)));
     // Not if something else is in it.
     drop(fs::remove_dir(folder));
+    Ok(())
+}
+
+fn remove_segment(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            // An empty file is no log either.
+            let emptied = OpenOptions::new().write(true).truncate(true).open(path);
+            emptied.and_then(|file| file.sync_all()).map_err(|_| error)
+        }
+        _ => Ok(()),
+    }
 }
 
 const LOCK: &str = "lock";

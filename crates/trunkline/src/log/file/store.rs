@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
@@ -135,9 +135,9 @@ impl Store {
             }
             let result = self.write(&mut files, &batch, sync);
             self.budget.sub(batch.bytes.len());
-            let mut buffer = self.buffer.lock();
             match &result {
                 Ok(()) => {
+                    let mut buffer = self.buffer.lock();
                     self.share.release(batch.last.0, batch.last.1);
                     batch.bytes.clear();
                     if buffer.bytes.is_empty() && batch.bytes.capacity() <= SPARE {
@@ -145,13 +145,10 @@ impl Store {
                     }
                 }
                 Err(_) => {
-                    buffer.has_failed = true;
-                    self.budget.sub(buffer.bytes.len());
-                    buffer.bytes = Vec::new();
+                    self.buffer.lock().end(&self.budget);
+                    // First: what clients know from the release on is not in it.
+                    self.remove_files(&mut files);
                     self.share.release(u64::MAX, u64::MAX);
-                    files.current = None;
-                    // What clients know from now on is not in it.
-                    open::remove(&self.folder);
                 }
             }
             result
@@ -203,16 +200,39 @@ impl Store {
         });
     }
 
-    /// Removes all that is in the folder; nothing is written any more.
+    pub(super) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Nothing is written any more, and nobody waits for it. Waits for no disk; [`Store::remove`] has to follow.
     pub(super) fn discard(&self) {
-        let mut files = self.files.lock();
-        let mut buffer = self.buffer.lock();
-        buffer.has_failed = true;
-        self.budget.sub(buffer.bytes.len());
-        buffer.bytes = Vec::new();
-        files.current = None;
+        self.buffer.lock().end(&self.budget);
         self.share.release(u64::MAX, u64::MAX);
-        open::remove(&self.folder);
+    }
+
+    /// Removes all that is in the folder.
+    pub(super) fn remove(&self) {
+        self.remove_files(&mut self.files.lock());
+    }
+
+    fn remove_files(&self, files: &mut Files) {
+        files.current = None;
+        if let Err(error) = open::remove(&self.folder) {
+            let folder = self.folder.display();
+            tracing::error!(
+                %folder, %error,
+                "the log's folder cannot be removed: REMOVE IT BEFORE THE NEXT START, or clients that come back miss events"
+            );
+        }
+    }
+}
+
+impl Buffer {
+    /// Nothing more is to be written.
+    fn end(&mut self, budget: &Budget) {
+        self.has_failed = true;
+        budget.sub(self.bytes.len());
+        self.bytes = Vec::new();
     }
 }
 
@@ -228,7 +248,7 @@ impl Files {
     /// Goes on in another segment. `last`: the latest event before it.
     fn next(
         &mut self,
-        folder: &std::path::Path,
+        folder: &Path,
         number: u64,
         last: u64,
         durability: Durability,

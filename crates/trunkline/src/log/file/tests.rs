@@ -59,12 +59,21 @@ const BOUNDS: Bounds = Bounds { bytes: 1 << 20, events: 10_000, age: Duration::f
 
 /// Opens with epoch 2, if it starts anew.
 fn open_with(folder: &Path, durability: Durability, bounds: Bounds) -> Result<Loaded, LogError> {
+    open_by(folder, durability, bounds, Arc::default())
+}
+
+fn open_by(
+    folder: &Path,
+    durability: Durability,
+    bounds: Bounds,
+    writer: Arc<Writer>,
+) -> Result<Loaded, LogError> {
     let place = Place {
         folder: folder.to_owned(),
         durability,
         msgpack: false,
         budget: Budget::new(usize::MAX),
-        writer: Arc::default(),
+        writer,
         written: Box::new(|_| ()),
     };
     let mut loaded = FileLog::open(place, bounds, 2, Now::read())?;
@@ -222,6 +231,7 @@ fn cut_anywhere_it_goes_on_after_the_last_whole_record() {
 fn a_damaged_end_starts_a_new_life() {
     let (folder, _) = killed(Durability::Synced);
     let bytes = fs::read(folder.last()).unwrap();
+    let writer = Arc::new(Writer::default());
     for at in format::HEADER_LEN..bytes.len() {
         let image = folder.image();
         let mut damaged = bytes.clone();
@@ -232,7 +242,7 @@ fn a_damaged_end_starts_a_new_life() {
             durability: Durability::Synced,
             msgpack: false,
             budget: Budget::new(usize::MAX),
-            writer: Arc::default(),
+            writer: Arc::clone(&writer),
             written: Box::new(|_| ()),
         };
         let mut loaded = FileLog::open(place, BOUNDS, 3, Now::read()).unwrap();
@@ -476,8 +486,16 @@ fn a_log_that_cannot_be_written_lets_go_and_leaves_nothing_wrong_behind() {
     let gate = log.gate(true);
     append(&mut log, "second");
     log.snapshot(&mut std::iter::empty());
-    log.store.flush(false);
-    assert!(!gate.is_closed());
+    std::thread::scope(|threads| {
+        // Nothing leaves before the files are gone.
+        threads.spawn(|| {
+            while gate.is_closed() {
+                std::thread::yield_now();
+            }
+            assert!(!place::segment(&folder.0, 1).exists());
+        });
+        log.store.flush(false);
+    });
     append(&mut log, "third");
     assert_eq!((log.released(), messages(&log).len()), (3, 3));
     fs::remove_dir(place::segment(&folder.0, 2)).unwrap();
@@ -492,6 +510,7 @@ fn what_is_discarded_is_gone() {
     let mut log = open(&folder, Durability::Batched).unwrap().log;
     append(&mut log, "first");
     log.discard();
+    log.writer.wait_until_removed(&folder.0);
     assert!(!folder.0.exists());
     append(&mut log, "second");
     // The next of this name, while the old one is not dropped yet.
@@ -499,6 +518,40 @@ fn what_is_discarded_is_gone() {
     assert_eq!(next.kept().latest(), 0);
     drop(log);
     assert_eq!(folder.segments().len(), 1);
+}
+
+#[test]
+fn discarding_waits_for_no_disk_and_who_opens_next_does() {
+    let folder = Folder::new();
+    let mut log = open(&folder, Durability::Batched).unwrap().log;
+    append(&mut log, "first");
+    let (store, writer) = (Arc::clone(&log.store), Arc::clone(&log.writer));
+    // A disk that is slow.
+    let files = store.hold();
+    log.discard();
+    assert!(folder.0.exists());
+    std::thread::scope(|threads| {
+        let next = threads.spawn(|| open_by(&folder.0, Durability::Batched, BOUNDS, writer).unwrap().log);
+        drop(files);
+        let next = next.join().unwrap();
+        assert_eq!((next.kept().latest(), folder.segments().len()), (0, 0));
+        drop(next);
+    });
+    drop(log);
+    assert_eq!(folder.segments().len(), 1);
+}
+
+#[test]
+fn what_cannot_be_removed_is_an_error() {
+    let folder = Folder::new();
+    drop(open(&folder, Durability::Batched).unwrap());
+    fs::create_dir(place::segment(&folder.0, 2)).unwrap();
+    open::remove(&folder.0).unwrap_err();
+    assert!(!place::segment(&folder.0, 1).exists());
+    fs::remove_dir(place::segment(&folder.0, 2)).unwrap();
+    open::remove(&folder.0).unwrap();
+    open::remove(&folder.0).unwrap();
+    assert!(!folder.0.exists());
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! The thread that writes the logs of a server: no runtime's thread waits for a disk.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -13,28 +14,21 @@ use super::store::Store;
 pub(crate) struct Writer {
     state: Mutex<State>,
     wake: Condvar,
+    /// Told when a folder was removed.
+    removed: Condvar,
 }
 
 #[derive(Default)]
 struct State {
     queue: VecDeque<Job>,
+    /// Folders that are being removed, or will be.
+    removing: HashSet<PathBuf>,
     is_running: bool,
 }
 
 enum Job {
     Write(Weak<Store>),
-}
-
-impl Job {
-    fn run(self) {
-        match self {
-            Self::Write(store) => {
-                if let Some(store) = store.upgrade() {
-                    store.flush(false);
-                }
-            }
-        }
-    }
+    Remove(Arc<Store>),
 }
 
 /// How long the thread stays without work, so that not every event starts one.
@@ -44,6 +38,36 @@ impl Writer {
     /// Has a log written soon.
     pub(super) fn queue(self: &Arc<Self>, store: &Arc<Store>) {
         self.add(self.state.lock(), Job::Write(Arc::downgrade(store)));
+    }
+
+    /// Has the files of a log removed soon.
+    pub(super) fn remove(self: &Arc<Self>, store: &Arc<Store>) {
+        let mut state = self.state.lock();
+        state.removing.insert(store.folder().to_owned());
+        self.add(state, Job::Remove(Arc::clone(store)));
+    }
+
+    /// Waits until a folder that is to be removed is. Blocks for as long as the disk does.
+    pub(super) fn wait_until_removed(&self, folder: &Path) {
+        let mut state = self.state.lock();
+        while state.removing.contains(folder) {
+            self.removed.wait(&mut state);
+        }
+    }
+
+    fn carry_out(&self, job: Job) {
+        match job {
+            Job::Write(store) => {
+                if let Some(store) = store.upgrade() {
+                    store.flush(false);
+                }
+            }
+            Job::Remove(store) => {
+                store.remove();
+                self.state.lock().removing.remove(store.folder());
+                self.removed.notify_all();
+            }
+        }
     }
 
     fn add(self: &Arc<Self>, mut state: MutexGuard<'_, State>, job: Job) {
@@ -62,7 +86,7 @@ impl Writer {
             state.is_running = false;
             let jobs = std::mem::take(&mut state.queue);
             drop(state);
-            jobs.into_iter().for_each(Job::run);
+            jobs.into_iter().for_each(|job| self.carry_out(job));
         }
     }
 
@@ -71,7 +95,7 @@ impl Writer {
         loop {
             if let Some(job) = state.queue.pop_front() {
                 drop(state);
-                job.run();
+                self.carry_out(job);
                 state = self.state.lock();
             } else if self.wake.wait_for(&mut state, IDLE).timed_out() && state.queue.is_empty() {
                 state.is_running = false;
