@@ -671,6 +671,12 @@ impl IoBuilder {
             });
             let logs = Arc::downgrade(&core.shared.logs);
             budget.on_shortage(move || logs.upgrade().is_some_and(|logs| logs.halve()));
+            let swept = Arc::downgrade(&core);
+            core.shared.logs.also(move || {
+                if let Some(core) = swept.upgrade() {
+                    core.sweep();
+                }
+            });
             made = Some(Arc::clone(&core));
             Box::new(IoApp(core))
         });

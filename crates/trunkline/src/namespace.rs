@@ -196,11 +196,23 @@ impl NamespaceCore {
                 );
             }
             let recovery = recovery?;
-            let log = self.open_log(recovery.clone()).unwrap_or_else(|error| {
-                tracing::error!(namespace = &*self.name, %error, "the log lives in memory alone");
+            let in_memory = |recovery| {
                 self.io.parts.metrics.log_failures.add(1);
                 Arc::new(NamespaceLog::in_memory(recovery, self.io.noticing))
-            });
+            };
+            // Clients name the namespaces of a pattern: they must not take the files that everybody needs.
+            let log = if recovery.has_files() && self.parent.is_some() && !self.io.log_writer.has_room() {
+                tracing::debug!(
+                    namespace = &*self.name,
+                    "too many logs have files: this one lives in memory"
+                );
+                in_memory(recovery)
+            } else {
+                self.open_log(recovery.clone()).unwrap_or_else(|error| {
+                    tracing::error!(namespace = &*self.name, %error, "the log lives in memory alone");
+                    in_memory(recovery)
+                })
+            };
             self.io.logs.add(&log);
             Some(log)
         });

@@ -744,14 +744,15 @@ async fn data_and_rooms_of_a_restarted_server_are_those_of_before() {
 async fn who_has_got_the_past_of_a_quiet_room_comes_back_to_a_restarted_server() {
     let folder = Folder::new();
     let recovery = Recovery::file(&folder.0).durability(Durability::None);
-    let (io, ns) = recovering(recovery.clone());
+    let io = Io::builder().shards(1).ping_interval(Duration::from_millis(50)).build();
+    let ns = io.of("/").recovery(recovery.clone());
     ns.to("lobby").emit("n", 1).unwrap();
     let page = Page::open(&io, json!({})).await;
     let socket = ns.socket(page.client.id()).unwrap();
     assert_eq!(socket.join_with_history("lobby", Rewind::all()).events, 1);
     drop(socket);
     // It answers a heartbeat: all of it has come.
-    tokio::time::sleep(Duration::from_secs(26)).await;
+    tokio::time::sleep(Duration::from_millis(75)).await;
     let gone = page.lose(&ns).await;
     let (io, _ns) = restart(io, ns, &recovery).await;
     gone.back(&io).await;
@@ -796,6 +797,20 @@ async fn an_empty_namespace_of_a_pattern_leaves_no_files() {
         tokio::task::yield_now().await;
     }
     io.close().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_empty_namespace_of_a_pattern_goes_where_nothing_else_happens() {
+    let recovery = Recovery::memory().max_disconnection(Duration::ZERO);
+    let io = Io::builder().shards(1).cleanup_empty_child_namespaces(true).recovery(recovery).build();
+    io.of_pattern("/room-{n}");
+    Client::connect(&io, "/room-1", None).await.unwrap().cut();
+    let began = std::time::Instant::now();
+    while io.namespaces().iter().any(|ns| ns.name() == "/room-1") {
+        // The library looks by the runtime's clock, which leaps here; times of going are real.
+        tokio::time::sleep(Duration::from_secs(10)).await;
+        assert!(began.elapsed() < Duration::from_secs(10));
+    }
 }
 
 #[tokio::test]

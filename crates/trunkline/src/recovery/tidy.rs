@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::{Duration, SystemTime};
 
 use parking_lot::Mutex;
@@ -18,6 +18,8 @@ pub(crate) struct Logs {
     is_any: AtomicBool,
     /// Folders whose outdated logs were removed.
     swept: Mutex<HashSet<PathBuf>>,
+    /// What else is to be done as often.
+    also: OnceLock<Box<dyn Fn() + Send + Sync>>,
     /// The task that tidies runs.
     is_tidied: Arc<AtomicBool>,
 }
@@ -34,6 +36,11 @@ impl Logs {
         }
         self.is_any.store(true, Ordering::Release);
         self.keep_tidy();
+    }
+
+    /// Has `also` called as often as logs are looked at; once for a server.
+    pub(crate) fn also(&self, also: impl Fn() + Send + Sync + 'static) {
+        drop(self.also.set(Box::new(also)));
     }
 
     pub(crate) fn all(&self) -> Vec<Arc<NamespaceLog>> {
@@ -62,6 +69,9 @@ impl Logs {
                 let Some(logs) = logs.upgrade() else { return };
                 logs.all().iter().for_each(|log| log.tidy());
                 logs.sweep();
+                if let Some(also) = logs.also.get() {
+                    also();
+                }
             }
         });
     }
@@ -84,5 +94,35 @@ struct Ended(Arc<AtomicBool>);
 impl Drop for Ended {
     fn drop(&mut self) {
         self.0.store(false, Ordering::Release);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::Client;
+    use crate::{Io, Recovery};
+
+    #[tokio::test]
+    async fn names_that_clients_choose_take_no_more_files_than_there_are() {
+        let folder = std::env::temp_dir().join(format!("trunkline-files-{}", std::process::id()));
+        let io = Io::builder().shards(1).recovery(Recovery::file(&folder)).build();
+        io.of_pattern("/room-{n}");
+        let writer = &io.of("/").into_core().io.log_writer.clone();
+        writer.limit(2);
+        io.of("/").open_recovery().unwrap();
+        let mut clients = Vec::new();
+        for n in 1..=3 {
+            clients.push(Client::connect(&io, &format!("/room-{n}"), None).await.unwrap());
+            assert!(clients.iter().all(|client| client.private_id().is_some()));
+        }
+        let has_files = |name: &str| folder.join(format!("%2f{name}")).exists();
+        assert_eq!(["", "room-1", "room-2", "room-3"].map(has_files), [true, true, false, false]);
+        assert_eq!(io.metrics().log_failures, 2);
+        // What the program names is never refused.
+        io.of("/named").open_recovery().unwrap();
+        assert!(has_files("named") && !writer.has_room());
+        io.close().await;
+        drop((io, clients));
+        drop(std::fs::remove_dir_all(folder));
     }
 }

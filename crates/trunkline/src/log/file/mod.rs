@@ -100,10 +100,12 @@ impl FileLog {
         let header = Header { durability, msgpack, epoch, number: found.next, boot, keep };
         let older = found.segments.iter().map(|segment| (segment.last, segment.len)).collect();
         let segments = found.segments.iter().map(|segment| (segment.number, segment.last)).collect();
-        let store = Store::new(folder, durability, (segments, found.lock), Arc::clone(&share), budget, written);
+        let store =
+            Store::new(folder, durability, (segments, found.lock), Arc::clone(&share), budget, written);
         let most = (bounds.bytes / 4).clamp(SEGMENT.0, SEGMENT.1);
         let len = usize::MAX;
         let log = Self { header, kept, share, store, writer, len, most, older, surplus: 0, bounds };
+        log.writer.opened();
         Ok(Loaded { log, changes })
     }
 
@@ -249,5 +251,6 @@ impl Drop for FileLog {
         // On this thread: the process may be about to end.
         self.append_record(format::closed);
         self.store.flush(true);
+        self.writer.dropped();
     }
 }

@@ -246,13 +246,7 @@ impl Files {
     }
 
     /// Goes on in another segment. `last`: the latest event before it.
-    fn next(
-        &mut self,
-        folder: &Path,
-        number: u64,
-        last: u64,
-        durability: Durability,
-    ) -> io::Result<()> {
+    fn next(&mut self, folder: &Path, number: u64, last: u64, durability: Durability) -> io::Result<()> {
         if let Some(before) = self.current.take() {
             // From now on damage in it is none that the end of the machine explains.
             before.sync_data()?;

@@ -483,9 +483,13 @@ fn a_log_that_cannot_be_written_lets_go_and_leaves_nothing_wrong_behind() {
     log.store.flush(false);
     // The next segment cannot be made.
     fs::create_dir(place::segment(&folder.0, 2)).unwrap();
+    let store = Arc::clone(&log.store);
+    let files = store.hold();
     let gate = log.gate(true);
     append(&mut log, "second");
     log.snapshot(&mut std::iter::empty());
+    // All of it is one writing.
+    drop(files);
     std::thread::scope(|threads| {
         // Nothing leaves before the files are gone.
         threads.spawn(|| {
@@ -534,8 +538,7 @@ fn discarding_waits_for_no_disk_and_who_opens_next_does() {
         let next = threads.spawn(|| open_by(&folder.0, Durability::Batched, BOUNDS, writer).unwrap().log);
         drop(files);
         let next = next.join().unwrap();
-        assert_eq!((next.kept().latest(), folder.segments().len()), (0, 0));
-        drop(next);
+        assert_eq!(next.kept().latest(), 0);
     });
     drop(log);
     assert_eq!(folder.segments().len(), 1);

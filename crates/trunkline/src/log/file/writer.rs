@@ -2,7 +2,8 @@
 
 use std::collections::{HashSet, VecDeque};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Weak};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex, MutexGuard};
@@ -16,6 +17,9 @@ pub(crate) struct Writer {
     wake: Condvar,
     /// Told when a folder was removed.
     removed: Condvar,
+    /// Logs that are open, and how many may be before those that clients name are refused.
+    open: AtomicUsize,
+    most: OnceLock<usize>,
 }
 
 #[derive(Default)]
@@ -31,10 +35,34 @@ enum Job {
     Remove(Arc<Store>),
 }
 
+/// A log has two files open; so they take no more than a quarter of what the process may have.
+const FILES_PER_LOG: u64 = 8;
+/// How many logs are open at most where the system names no limit.
+const MOST_LOGS: usize = 10_000;
+
 /// How long the thread stays without work, so that not every event starts one.
 const IDLE: Duration = Duration::from_secs(2);
 
 impl Writer {
+    /// Whether another log may be opened whose name a client has chosen.
+    pub(crate) fn has_room(&self) -> bool {
+        self.open.load(Ordering::Acquire) < *self.most.get_or_init(most_logs)
+    }
+
+    /// For tests: the number of logs instead of the system's.
+    #[cfg(test)]
+    pub(crate) fn limit(&self, logs: usize) {
+        self.most.set(logs).unwrap();
+    }
+
+    pub(super) fn opened(&self) {
+        self.open.fetch_add(1, Ordering::AcqRel);
+    }
+
+    pub(super) fn dropped(&self) {
+        self.open.fetch_sub(1, Ordering::AcqRel);
+    }
+
     /// Has a log written soon.
     pub(super) fn queue(self: &Arc<Self>, store: &Arc<Store>) {
         self.add(self.state.lock(), Job::Write(Arc::downgrade(store)));
@@ -103,4 +131,14 @@ impl Writer {
             }
         }
     }
+}
+
+/// By the limit of open files at the first asking: a program raises its own before it serves.
+fn most_logs() -> usize {
+    #[cfg(unix)]
+    let files = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+    #[cfg(not(unix))]
+    let files: Option<u64> = None;
+    let logs = files.and_then(|files| usize::try_from(files / FILES_PER_LOG).ok());
+    logs.map_or(MOST_LOGS, |logs| logs.min(MOST_LOGS))
 }
