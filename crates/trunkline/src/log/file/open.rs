@@ -139,7 +139,8 @@ pub(super) fn remove(folder: &Path) -> io::Result<()> {
     for entry in entries {
         let path = entry?.path();
         if path.file_name().and_then(|name| name.to_str()).and_then(place::number_of).is_some() {
-            result = result.and(remove_segment(&path));
+            let removed = remove_segment(&path);
+            result = result.and(removed);
         }
     }
     result?;

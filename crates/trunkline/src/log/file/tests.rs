@@ -490,6 +490,7 @@ fn a_log_that_cannot_be_written_lets_go_and_leaves_nothing_wrong_behind() {
     log.snapshot(&mut std::iter::empty());
     // All of it is one writing.
     drop(files);
+    drop(store);
     std::thread::scope(|threads| {
         // Nothing leaves before the files are gone.
         threads.spawn(|| {
