@@ -800,6 +800,32 @@ async fn an_empty_namespace_of_a_pattern_leaves_no_files() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn outdated_logs_go_after_the_start_and_not_during_it() {
+    let folder = Folder::new();
+    let recovery = Recovery::file(&folder.0).max_disconnection(Duration::ZERO);
+    let io = Io::builder().recovery(recovery.clone()).build();
+    io.of("/old").open_recovery().unwrap();
+    drop(io);
+    let old = folder.0.join("%2fold");
+    let long_ago = std::time::SystemTime::now() - Duration::from_secs(3600);
+    for file in std::fs::read_dir(&old).unwrap() {
+        let file = std::fs::OpenOptions::new().write(true).open(file.unwrap().path()).unwrap();
+        file.set_modified(long_ago).unwrap();
+    }
+    // The first of them to be opened must not have the others removed.
+    let io = Io::builder().recovery(recovery).build();
+    io.of("/a").open_recovery().unwrap();
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    assert!(old.exists());
+    let began = std::time::Instant::now();
+    while old.exists() {
+        tokio::time::sleep(Duration::from_secs(10)).await;
+        assert!(began.elapsed() < Duration::from_secs(10));
+    }
+    assert!(folder.0.join("%2fa").exists());
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_empty_namespace_of_a_pattern_goes_where_nothing_else_happens() {
     let recovery = Recovery::memory().max_disconnection(Duration::ZERO);
     let io = Io::builder().shards(1).cleanup_empty_child_namespaces(true).recovery(recovery).build();
