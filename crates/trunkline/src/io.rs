@@ -287,6 +287,13 @@ impl IoCore {
         }
     }
 
+    /// Gives up half of what is only kept in case: events first, then what was answered to those who are gone. False if there was
+    /// nothing.
+    fn give_up(&self) -> bool {
+        let halve = |ns: &Arc<NamespaceCore>| ns.kept_keys.halve();
+        self.logs.halve() || self.namespaces.all().iter().filter(|ns| halve(ns)).count() > 0
+    }
+
     fn tell_namespace(&self, core: &Arc<NamespaceCore>) {
         let hooks = self.on_namespace.read().clone();
         let namespace = Namespace::from_core(Arc::clone(core));
@@ -664,8 +671,8 @@ impl IoBuilder {
                 on_namespace: RwLock::default(),
                 emptied: Mutex::default(),
             });
-            let logs = Arc::downgrade(&core.shared.logs);
-            budget.on_shortage(move || logs.upgrade().is_some_and(|logs| logs.halve()));
+            let server = Arc::downgrade(&core);
+            budget.on_shortage(move || server.upgrade().is_some_and(|server| server.give_up()));
             made = Some(Arc::clone(&core));
             Box::new(IoApp(core))
         });

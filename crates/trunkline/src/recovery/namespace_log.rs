@@ -354,14 +354,14 @@ impl NamespaceLog {
         Some(result)
     }
 
-    /// A client that is gone is not to come back.
-    pub(crate) fn dismiss(&self, pid: &Id) {
+    /// A client that is gone is not to come back; false if it is not gone.
+    pub(crate) fn dismiss(&self, pid: &Id) -> bool {
         let mut state = self.state.lock();
-        if let Some(at) = state.sessions.get(pid).and_then(|stored| stored.gone) {
-            state.sessions.remove(pid);
-            state.gone.remove(&(at, *pid));
-            state.journal(|| Change::Forgotten { pid: *pid });
-        }
+        let Some(at) = state.sessions.get(pid).and_then(|stored| stored.gone) else { return false };
+        state.sessions.remove(pid);
+        state.gone.remove(&(at, *pid));
+        state.journal(|| Change::Forgotten { pid: *pid });
+        true
     }
 
     /// A heartbeat is about to be queued for a client.
@@ -526,7 +526,7 @@ impl NamespaceLog {
 }
 
 /// Whether a client that is gone for this reason does not come back as the same.
-fn is_final(reason: DisconnectReason) -> bool {
+pub(crate) fn is_final(reason: DisconnectReason) -> bool {
     matches!(
         reason,
         DisconnectReason::ClientNamespaceDisconnect
