@@ -164,6 +164,32 @@ async fn a_clients_auth_can_ask_for_it() {
     assert_eq!(until_end(&mut second).await.0, [4, 5, 6]);
 }
 
+#[tokio::test]
+async fn who_gets_a_part_of_the_past_gets_the_rest_when_it_comes_back() {
+    let (io, ns) = rig(Recovery::memory());
+    let ns = ns.on_connect(async |socket: Socket, Auth(wish): Auth<Wish>| {
+        let rewind = wish.seen.map_or_else(|| Rewind::last(50), |seen| Rewind::after(&seen));
+        assert!(!socket.join_with_history("lobby", rewind).gap);
+    });
+    emit(&ns, "lobby", 1..=60);
+    let mut client = Client::connect(&io, "/", Some(json!({}))).await.unwrap();
+    let (mut seen, mut offset) = (Vec::new(), String::new());
+    while seen.len() < 20 {
+        let event = within("an event", client.recv()).await.unwrap();
+        let args = event.args::<Args<(u64, String)>>().unwrap();
+        seen.push(args.0.0);
+        offset = args.0.1;
+    }
+    assert_eq!(seen, (11..=30).collect::<Vec<_>>());
+    let pid = client.private_id().unwrap().to_owned();
+    lose(client, &ns).await;
+    let auth = json!({ "pid": pid, "offset": offset, "seen": offset });
+    let mut client = Client::connect(&io, "/", Some(auth)).await.unwrap();
+    assert_ne!(client.private_id(), Some(&*pid), "the rest would be missing");
+    ns.to("lobby").emit("end", ()).unwrap();
+    assert_eq!(until_end(&mut client).await.0, (31..=60).collect::<Vec<_>>());
+}
+
 /// Loses the connection, and waits until the server knows.
 async fn lose(client: Client, ns: &Namespace) {
     let id = client.id().clone();

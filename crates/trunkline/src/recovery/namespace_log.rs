@@ -290,14 +290,15 @@ impl NamespaceLog {
         };
         let records = kept.of_room(room, after).rev().filter_map(|number| kept.get(number));
         let (mut packets, mut from, mut bytes) = (Vec::new(), latest + 1, 0);
-        // All with the offset of now: what a client says that it has seen must not go back.
-        let offset = Position { epoch: self.epoch, sequence: latest }.offset();
         for record in records.filter(is_new).take(most) {
             bytes += record.packet.cost();
             if bytes > limit {
                 gap = true;
                 break;
             }
+            // Each with its own offset, so that a client which gets a part of it knows how far it came. It may lie before what the client
+            // has seen; so nobody is recovered until all of it is known to have arrived.
+            let offset = Position { epoch: self.epoch, sequence: record.sequence }.offset();
             packets.push(record.packet.with_offset(offset.as_str(), log.gate(false)));
             from = record.sequence;
         }
@@ -478,7 +479,7 @@ impl NamespaceLog {
             }
             _ => return Some(Err(Outcome::Foreign)),
         };
-        // The past of a room came with the offset of its time: an event after it must have come, or part of it may be lost.
+        // The past of a room came with offsets of before: an event after it must have come, or part of it may be lost.
         if stored.rewound.is_some_and(|latest| seen <= latest) {
             return Some(Err(Outcome::Window));
         }
