@@ -445,6 +445,15 @@ async fn tags_and_cache_rules() {
     assert!(head.header("content-length").is_some_and(|len| len != "0"));
     assert_eq!(http.request(&get("")).await.header("etag"), Some(tag), "no body was in between");
 
+    // A full page changes by what follows it.
+    let full = public.get("limit=2").await;
+    let tag = full.header("etag").unwrap().to_owned();
+    http.send(&get("limit=2&wait=20s").header("If-None-Match", &tag)).await;
+    public.waiting(1).await;
+    public.emit(3);
+    let other = body(&within("the answer", http.response()).await);
+    assert_eq!((body(&full)["more"].clone(), numbers(&other), &other["more"]), (json!(false), vec![1, 2], &json!(true)));
+
     let guarded = rig(History::guarded(async || Ok::<_, Refusal>(())));
     let answer = guarded.get("").await;
     assert_eq!(answer.header("cache-control"), Some("private, no-cache"));
