@@ -452,13 +452,26 @@ async fn tags_and_cache_rules() {
     public.waiting(1).await;
     public.emit(3);
     let other = body(&within("the answer", http.response()).await);
-    assert_eq!((body(&full)["more"].clone(), numbers(&other), &other["more"]), (json!(false), vec![1, 2], &json!(true)));
+    assert_eq!(
+        (body(&full)["more"].clone(), numbers(&other), &other["more"]),
+        (json!(false), vec![1, 2], &json!(true))
+    );
 
     let guarded = rig(History::guarded(async || Ok::<_, Refusal>(())));
-    let answer = guarded.get("").await;
-    assert_eq!(answer.header("cache-control"), Some("private, no-cache"));
-    let vary: Vec<_> = answer.headers.iter().filter(|(name, _)| name == "vary").map(|(_, v)| &**v).collect();
-    assert_eq!(vary, ["Accept", "Authorization", "Cookie", "Origin"]);
+    let members = |builder: IoBuilder| {
+        builder.allow_request(|handshake| {
+            let is_member = handshake.header("cookie").is_some();
+            Box::pin(async move { if is_member { Ok(()) } else { Err("who are you".to_owned()) } })
+        })
+    };
+    let for_members = rig_with(History::public(), Recovery::memory(), members);
+    for rig in [guarded, for_members] {
+        let answer = rig.request(&get("").header("Cookie", "id=1")).await;
+        assert_eq!((answer.status, answer.header("cache-control")), (200, Some("private, no-cache")));
+        let vary = answer.headers.iter().filter(|(name, _)| name == "vary");
+        let vary: Vec<_> = vary.map(|(_, value)| &**value).collect();
+        assert_eq!(vary, ["Accept", "Authorization", "Cookie", "Origin"]);
+    }
 }
 
 #[derive(Clone)]

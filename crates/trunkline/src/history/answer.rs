@@ -113,7 +113,9 @@ impl Asked {
             return Ok(response);
         }
 
-        let is_open = hold.namespace().table.read().checks.is_empty() && served.history.check.is_none();
+        let is_open = engine.config.allow_request.is_none()
+            && hold.namespace().table.read().checks.is_empty()
+            && served.history.check.is_none();
         let wait = query.wait.min(served.history.max_wait);
         let reading = Reading {
             room: &room,
