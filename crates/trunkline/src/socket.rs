@@ -460,10 +460,12 @@ impl Socket {
         let session = &self.0.session;
         session.engine.budget.relieve();
         let within = self.rooms();
-        let queued = session.shard.with(|state| state.get(session.slot).map_or(0, |outbox| outbox.bytes));
-        let limit = session.engine.config.max_send_buffer.saturating_sub(queued);
+        let free = || {
+            let queued = session.shard.with(|state| state.get(session.slot).map_or(0, |outbox| outbox.bytes));
+            session.engine.config.max_send_buffer.saturating_sub(queued)
+        };
         let pid = self.0.recoverable.as_ref().map(|recoverable| &recoverable.pid);
-        let (events, rewound) = log.rewind(self, pid, (&room, rewind.0), (&within, limit), |past| {
+        let (events, rewound) = log.rewind(self, pid, (&room, rewind.0), (&within, free), |past| {
             let mut events = Vec::new();
             let has_joined = session.shard.with(|state| {
                 let member = self.0.member.load(Ordering::Acquire);

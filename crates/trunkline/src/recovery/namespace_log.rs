@@ -265,13 +265,13 @@ impl NamespaceLog {
     }
 
     /// Has a socket join `room` by `join`, which is given what of the room's past it is to be sent, and says whether it joined. `within`:
-    /// the rooms it is in; `limit`: bytes that its send buffer takes.
+    /// the rooms it is in; `free`: tells how many bytes its send buffer takes now.
     pub(crate) fn rewind(
         &self,
         socket: &Socket,
         pid: Option<&Id>,
         (room, start): (&Arc<str>, Start),
-        (within, limit): (&[Arc<str>], usize),
+        (within, free): (&[Arc<str>], impl FnOnce() -> usize),
         join: impl FnOnce(&[Arc<Packet>]) -> (Vec<RoomEvent>, bool),
     ) -> (Vec<RoomEvent>, Rewound) {
         let mut state = self.state.lock();
@@ -290,6 +290,8 @@ impl NamespaceLog {
         };
         let records = kept.of_room(room, after).rev().filter_map(|number| kept.get(number));
         let (mut packets, mut from, mut bytes) = (Vec::new(), latest + 1, 0);
+        // The other half is for what comes while it reads this: a full buffer would end the connection at the next event.
+        let limit = free() / 2;
         for record in records.filter(is_new).take(most) {
             bytes += record.packet.cost();
             if bytes > limit {
