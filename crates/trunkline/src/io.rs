@@ -198,11 +198,13 @@ impl IoCore {
         }
     }
 
-    /// As [`IoCore::enter`], for one who only reads: a namespace that does not exist is made if a pattern makes it that has history.
+    /// As [`IoCore::enter`], for one who only reads. Whoever asks makes nothing: a namespace of a pattern is made only where an earlier
+    /// process has kept events of it.
     pub(crate) fn enter_to_read(&self, name: &str) -> Option<Hold> {
         let is_made = |parent: &Arc<ParentCore>| match &parent.rule {
             Rule::Pattern(pattern) => {
-                pattern.matches(name).is_some() && parent.table.read().history.is_some()
+                let default = self.config.recovery.as_ref();
+                pattern.matches(name).is_some() && parent.table.read().has_past(name, default)
             }
             Rule::Function(_) => false,
         };
@@ -249,7 +251,7 @@ impl IoCore {
         if !self.config.cleanup_empty_child_namespaces {
             return;
         }
-        match child.log().and_then(NamespaceLog::idle_at) {
+        match child.used_log().and_then(NamespaceLog::idle_at) {
             Some(at) => {
                 if !child.is_listed.swap(true, Ordering::AcqRel) {
                     self.emptied.lock().insert((at, child.id), Arc::downgrade(child));
@@ -277,7 +279,7 @@ impl IoCore {
                 continue;
             }
             // It may have been entered and left again meanwhile.
-            match child.log().and_then(NamespaceLog::idle_at) {
+            match child.used_log().and_then(NamespaceLog::idle_at) {
                 Some(at) if !child.is_listed.swap(true, Ordering::AcqRel) => {
                     self.emptied.lock().insert((at, child.id), Arc::downgrade(&child));
                 }

@@ -559,12 +559,46 @@ async fn namespaces_of_a_pattern_are_read_too() {
     };
     let mut http = Http::connect(server.address).await;
     assert_eq!(http.request(&ask("mute-a", "")).await.status, 404);
-    assert_eq!(http.request(&ask("team-a", "")).await.status, 200);
-    assert_eq!(io.namespaces().len(), 1, "it was made and has gone again");
+    assert_eq!(http.request(&ask("team-a", "")).await.status, 404);
+    assert_eq!(io.namespaces().len(), 1, "who asks makes no namespaces");
+    io.of("/team-a");
+    assert_eq!(http.request(&ask("team-a", "last=0")).await.status, 200);
+    assert_eq!(io.namespaces().len(), 1, "it is empty and has gone");
+    io.of("/team-a");
     http.send(&ask("team-a", "wait=20s")).await;
     eventually("it waits", || io.metrics().history_waiting == 1).await;
     io.of("/team-a").to("lobby").emit("n", 1).unwrap();
     assert_eq!(numbers(&body(&within("the answer", http.response()).await)), [1]);
+}
+
+#[tokio::test]
+async fn who_asks_makes_no_logs_but_finds_those_of_before() {
+    let folder = std::env::temp_dir().join(format!("trunkline-history-{}", std::process::id()));
+    let open = || {
+        let io = Io::builder().shards(1).recovery(Recovery::file(&folder)).build();
+        io.of_pattern("/team-{name}").register(|ns| ns.history(History::public()));
+        io
+    };
+    let before = open();
+    before.of("/team-a").to("lobby").emit("n", 1).unwrap();
+    before.close().await;
+    drop(before);
+    let logs = || std::fs::read_dir(&folder).unwrap().count();
+    let count = logs();
+    let io = open();
+    let server = serve(&io, 1);
+    let mut http = Http::connect(server.address).await;
+    for (name, status, namespaces) in [("team-b", 404, 1), ("team-a", 200, 2), ("team-c", 404, 2)] {
+        let path = format!("/socket.io/history/{name}/rooms/lobby/events");
+        let answer = within("an answer", http.request(&Request::get(&path))).await;
+        assert_eq!((answer.status, io.namespaces().len(), logs()), (status, namespaces, count), "{name}");
+        if status == 200 {
+            assert_eq!(numbers(&body(&answer)), [1]);
+        }
+    }
+    drop((http, server));
+    io.close().await;
+    std::fs::remove_dir_all(&folder).unwrap();
 }
 
 /// Status, message and CORS headers of each error, as a page of another origin sees them.

@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use trunkline_proto::sio::is_reserved;
 
-use crate::log::{Bounds, Durability};
+use crate::log::{Bounds, Durability, folder};
 
 pub(crate) use claim::{Claim, Outcome};
 pub(crate) use namespace_log::{NamespaceLog, Surroundings, is_final};
@@ -55,6 +55,11 @@ pub struct Recovery {
 }
 
 impl Recovery {
+    /// Whether an earlier process has kept something of this namespace.
+    pub(crate) fn has_files(&self, namespace: &str) -> bool {
+        self.folder.as_ref().is_some_and(|root| folder(root, namespace).is_dir())
+    }
+
     /// Events and sessions are kept in the memory of this process.
     pub fn memory() -> Self {
         Self {
