@@ -414,6 +414,41 @@ async fn a_reader_that_takes_nothing_loses_its_stream_and_nothing_else() {
 }
 
 #[tokio::test]
+async fn an_answer_that_nobody_takes_counts_and_ends() {
+    const LEN: u64 = 10_000_000;
+    let history = History::public().max_bytes(64 << 20).max_sending(Duration::from_millis(500));
+    let rig = rig(history);
+    let text = "x".repeat(100_000);
+    (0..LEN / 100_000).for_each(|_| rig.ns.to("lobby").emit("n", &text).unwrap());
+    let kept = rig.io.metrics().memory;
+    // The kernel takes some of it.
+    let mut http = Http::over(Conn::open_narrow(rig.server.address, 4096).await);
+    http.send(&get("limit=1000")).await;
+    eventually("the answer counts", || rig.io.metrics().memory >= kept + LEN).await;
+    eventually("it is given up", || rig.io.metrics().memory == kept).await;
+    assert_eq!(rig.io.metrics().history_lagged, 1);
+}
+
+#[tokio::test]
+async fn an_answer_that_is_taken_gives_its_memory_back() {
+    let history = History::public().max_bytes(64 << 20);
+    let rig = rig_with(history, Recovery::memory(), |builder| builder.max_memory(4_000_000));
+    let text = "x".repeat(100_000);
+    (0..30).for_each(|_| rig.ns.to("lobby").emit("n", &text).unwrap());
+    let kept = rig.io.metrics().memory;
+    let mut http = rig.http().await;
+    for _ in 0..2 {
+        http.send(&get("last=3")).await;
+        assert!(within("an answer", http.response()).await.body.len() > 300_000);
+        eventually("nothing is left of it", || rig.io.metrics().memory == kept).await;
+    }
+    http.send(&get("limit=1000")).await;
+    let refused = within("an answer", http.response()).await;
+    assert_eq!((refused.status, refused.header("retry-after")), (503, Some("1")), "there is no room for it");
+    assert_eq!((rig.io.metrics().memory, rig.io.metrics().history_lagged), (kept, 0));
+}
+
+#[tokio::test]
 async fn tags_and_cache_rules() {
     let public = rig(History::public());
     public.emit(1);
