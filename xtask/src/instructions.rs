@@ -22,16 +22,8 @@ const TOLERANCE: f64 = 0.05;
 /// Counts all scenarios; with `bless` they become the known ones.
 pub(crate) fn check(workspace: &Workspace, bless: bool) -> Result<(), Failure> {
     let mut build = workspace.cargo();
-    build.args([
-        "build",
-        "--release",
-        "--locked",
-        "--package",
-        "trunkline-bench",
-        "--example",
-        "instructions",
-    ]);
-    run(&mut build)?;
+    build.args(["build", "--release", "--locked", "--package", "trunkline-bench"]);
+    run(build.args(["--example", "instructions", "--example", "heap"]))?;
     let compiler = output(Command::new("rustc").arg("--version"))?;
     let compiler = format!("{} {}", compiler.trim(), std::env::consts::ARCH);
     let path = workspace.root.join("bench/instructions.json");

@@ -379,7 +379,9 @@ fn enqueue(
     }
     outbox.queue.push(Arc::clone(packet));
     outbox.bytes += cost;
-    outbox.held |= packet.is_held();
+    if packet.is_held() {
+        outbox.held = true;
+    }
     if outbox.mode == Mode::Idle {
         if outbox.sink.is_ready() {
             outbox.mode = Mode::Dirty;

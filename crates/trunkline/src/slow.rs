@@ -222,7 +222,9 @@ pub(crate) struct Shed {
 const AWAY: usize = 64 * 1024;
 
 impl Outbox {
-    /// Makes room for a packet that has a lane. `limit`: the send buffer's bound in bytes.
+    /// Makes room for a packet that has a lane; apart from the loop over receivers, most of whose packets have none. `limit`: the send buffer's bound in bytes.
+    #[cold]
+    #[inline(never)]
     pub(crate) fn make_room(&mut self, packet: &Packet, limit: usize, shed: &mut Shed) -> Push {
         let Some(lane) = packet.lane() else { return Push::Full };
         let (cost, backlog) = (packet.cost(), lane.backlog.min(limit));

@@ -76,7 +76,8 @@ async fn bytes_may_come_one_by_one() {
     ws.send_split(&frames.concat(), 1).await;
     assert_eq!(ws.text().await, "4h\u{e9}llo");
     assert_eq!(ws.recv().await, Frame::Binary(vec![7; 300]));
-    assert_eq!(rig.engine.metrics().memory, 0);
+    // The flusher lets go of what it has sent a moment after that arrives.
+    eventually("memory is given back", || rig.engine.metrics().memory == 0).await;
 }
 
 #[tokio::test]

@@ -434,6 +434,7 @@ fn what_is_discarded_is_gone() {
     // The next of this name, while the old one is not dropped yet.
     let next = open(&folder, Durability::Batched).unwrap().log;
     assert_eq!(next.kept().latest(), 0);
+    next.store.flush(false);
     drop(log);
     assert_eq!(folder.segments().len(), 1);
 }
