@@ -182,8 +182,12 @@ fn take(
             Sink::Poll(_) => {
                 outbox.mode = Mode::Idle;
                 let queue = outbox.take_answer();
-                if queue.is_empty() && outbox.held {
-                    state.hold(slot);
+                if queue.is_empty() {
+                    // What it was marked dirty for was dropped, or waits for its log: the request waits on.
+                    match outbox.held {
+                        true => state.hold(slot),
+                        false => outbox.wake_drained(),
+                    }
                     continue;
                 }
                 if let Sink::Poll(sender) = std::mem::replace(&mut outbox.sink, Sink::Waiting) {

@@ -198,11 +198,13 @@ impl IoCore {
         }
     }
 
-    /// As [`IoCore::enter`], for one who only reads: a namespace that does not exist is made if a pattern makes it that has history.
+    /// As [`IoCore::enter`], for one who only reads. Whoever asks makes nothing: a namespace of a pattern is made only where an earlier
+    /// process has kept events of it.
     pub(crate) fn enter_to_read(&self, name: &str) -> Option<Hold> {
         let is_made = |parent: &Arc<ParentCore>| match &parent.rule {
             Rule::Pattern(pattern) => {
-                pattern.matches(name).is_some() && parent.table.read().history.is_some()
+                let default = self.config.recovery.as_ref();
+                pattern.matches(name).is_some() && parent.table.read().has_past(name, default)
             }
             Rule::Function(_) => false,
         };
@@ -249,7 +251,7 @@ impl IoCore {
         if !self.config.cleanup_empty_child_namespaces {
             return;
         }
-        match child.log().and_then(NamespaceLog::idle_at) {
+        match child.used_log().and_then(NamespaceLog::idle_at) {
             Some(at) => {
                 if !child.is_listed.swap(true, Ordering::AcqRel) {
                     self.emptied.lock().insert((at, child.id), Arc::downgrade(child));
@@ -277,7 +279,7 @@ impl IoCore {
                 continue;
             }
             // It may have been entered and left again meanwhile.
-            match child.log().and_then(NamespaceLog::idle_at) {
+            match child.used_log().and_then(NamespaceLog::idle_at) {
                 Some(at) if !child.is_listed.swap(true, Ordering::AcqRel) => {
                     self.emptied.lock().insert((at, child.id), Arc::downgrade(&child));
                 }
@@ -285,6 +287,13 @@ impl IoCore {
                 None => drop(self.namespaces.remove_empty(&child)),
             }
         }
+    }
+
+    /// Gives up half of what is only kept in case: events first, then what was answered to those who are gone. False if there was
+    /// nothing.
+    fn give_up(&self) -> bool {
+        let halve = |ns: &Arc<NamespaceCore>| ns.kept_keys.halve();
+        self.logs.halve() || self.namespaces.all().iter().filter(|ns| halve(ns)).count() > 0
     }
 
     fn tell_namespace(&self, core: &Arc<NamespaceCore>) {
@@ -669,8 +678,8 @@ impl IoBuilder {
                 on_namespace: RwLock::default(),
                 emptied: Mutex::default(),
             });
-            let logs = Arc::downgrade(&core.shared.logs);
-            budget.on_shortage(move || logs.upgrade().is_some_and(|logs| logs.halve()));
+            let server = Arc::downgrade(&core);
+            budget.on_shortage(move || server.upgrade().is_some_and(|server| server.give_up()));
             let swept = Arc::downgrade(&core);
             core.shared.logs.also(move || {
                 if let Some(core) = swept.upgrade() {

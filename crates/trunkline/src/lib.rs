@@ -82,7 +82,7 @@ pub use handler::{
     Reply,
 };
 pub use handshake::{ConnectionInfo, Handshake};
-pub use history::{EventStream, History, Rewind, Rewound};
+pub use history::{CountedBody, EventStream, History, Rewind, Rewound};
 pub use io::{HandlerFailure, Io, IoBuilder, States};
 pub use log::{Durability, LogError};
 pub use metrics::Snapshot;

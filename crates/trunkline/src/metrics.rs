@@ -198,7 +198,7 @@ pub struct Snapshot {
     pub history_events: u64,
     /// Readers of history that were told of a gap.
     pub history_gaps: u64,
-    /// Streams of history that ended because their reader took nothing.
+    /// Readers of history that took nothing, or not in time, and so lost their connection.
     pub history_lagged: u64,
 }
 
@@ -286,7 +286,7 @@ impl Snapshot {
             ("history_waiting", "gauge", "Requests for history that wait or stream.", self.history_waiting),
             ("history_events_total", "counter", "Events given by history.", self.history_events),
             ("history_gaps_total", "counter", "Gaps told by history.", self.history_gaps),
-            ("history_lagged_total", "counter", "Streams of history ended for lagging.", self.history_lagged),
+            ("history_lagged_total", "counter", "Readers of history ended for lagging.", self.history_lagged),
             ("slow_handlers_total", "counter", "Handler polls over 50 ms.", self.slow_handlers),
             ("log_failures_total", "counter", "Logs that could not be opened or written.", self.log_failures),
             ("repeats_total", "counter", "Repeated events that were answered again only.", self.repeats),

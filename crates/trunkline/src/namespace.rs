@@ -80,6 +80,14 @@ pub(crate) struct Table {
 type OutgoingHook = Arc<dyn Fn(&Outgoing<'_>) + Send + Sync>;
 type RoomHook = Arc<dyn Fn(&RoomEvent) + Send + Sync>;
 
+impl Table {
+    /// Whether events of this namespace may be read that an earlier process has kept. `default`: of namespaces that say nothing else.
+    pub(crate) fn has_past(&self, namespace: &str, default: Option<&Recovery>) -> bool {
+        let recovery = self.recovery.as_ref().or(default);
+        self.history.is_some() && recovery.is_some_and(|recovery| recovery.has_files_of(namespace))
+    }
+}
+
 impl HandlerTable {
     pub(crate) fn read(&self) -> Arc<Table> {
         Arc::clone(&self.table.read())
@@ -182,6 +190,11 @@ impl NamespaceCore {
             kept_keys: KeptKeys::default(),
             entering: AtomicUsize::new(0),
         })
+    }
+
+    /// The log, if it was ever used.
+    pub(crate) fn used_log(&self) -> Option<&NamespaceLog> {
+        self.log.get()?.as_deref()
     }
 
     /// The log that clients are recovered from, if the namespace keeps one.

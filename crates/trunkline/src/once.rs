@@ -3,7 +3,7 @@
 //! A key is named by the application ([`Namespace::once_by`](crate::Namespace::once_by)), or it is the ack id, where a client says that
 //! it repeats an event with the same one.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -368,49 +368,88 @@ pub(crate) struct KeptKeys(Mutex<Kept>);
 
 #[derive(Default)]
 struct Kept {
-    by_pid: HashMap<Id, (Arc<Keys>, u64)>,
-    /// When which of them has left, and its number; it may have come back since.
-    gone: VecDeque<(Instant, Id, u64)>,
+    /// With the number of its departure, if it has left.
+    by_pid: HashMap<Id, (Arc<Keys>, Option<u64>)>,
+    /// Who is gone, by the number of the departure: the oldest first.
+    gone: BTreeMap<u64, (Instant, Id)>,
     departures: u64,
 }
 
 /// Sessions that are remembered besides those that are connected.
 const MAX_GONE: usize = 10_000;
-/// Of one that is connected.
-const HERE: u64 = 0;
 
 impl KeptKeys {
-    /// Those of a session that has come back, or `new` ones.
-    pub(crate) fn of(&self, pid: Id, new: impl FnOnce() -> Arc<Keys>) -> Arc<Keys> {
+    /// Those of a session that has come back, or `new` ones. `has_left`: the socket that asks is not connected any more; it takes
+    /// nothing from one that has come back since.
+    pub(crate) fn of(
+        &self,
+        pid: Id,
+        has_left: impl FnOnce() -> bool,
+        new: impl FnOnce() -> Arc<Keys>,
+    ) -> Arc<Keys> {
         let mut kept = self.0.lock();
-        let (keys, departure) = kept.by_pid.entry(pid).or_insert_with(|| (new(), HERE));
-        *departure = HERE;
-        Arc::clone(keys)
-    }
-
-    /// A session has left.
-    pub(crate) fn left(&self, pid: Id, now: Instant) {
-        let mut out = Vec::new();
-        let mut kept = self.0.lock();
-        let Kept { by_pid, gone, departures } = &mut *kept;
-        *departures += 1;
-        if let Some((_, departure)) = by_pid.get_mut(&pid) {
-            *departure = *departures;
-            gone.push_back((now, pid, *departures));
-        }
-        while let Some((at, pid, number)) = gone.front().copied() {
-            let entry = by_pid.get(&pid).filter(|(_, departure)| *departure == number);
-            let is_over =
-                entry.is_none_or(|(keys, _)| now.saturating_duration_since(at) > keys.settings.keep);
-            if !is_over && gone.len() <= MAX_GONE {
-                break;
+        let has_left = has_left();
+        if let Some((keys, departure)) = kept.by_pid.get_mut(&pid) {
+            let keys = Arc::clone(keys);
+            if !has_left && let Some(number) = departure.take() {
+                kept.gone.remove(&number);
             }
-            gone.pop_front();
-            if entry.is_some() {
-                out.extend(by_pid.remove(&pid));
-            }
+            return keys;
         }
+        let keys = new();
+        kept.by_pid.insert(pid, (Arc::clone(&keys), None));
+        let out = if has_left { kept.depart(pid, Instant::now()) } else { Vec::new() };
         drop(kept);
         drop(out);
+        keys
+    }
+
+    /// A session has left, and does not come back if `is_final`. What is forgotten is to be dropped outside of all locks.
+    #[must_use]
+    pub(crate) fn left(&self, pid: Id, now: Instant, is_final: bool) -> Vec<Arc<Keys>> {
+        let mut kept = self.0.lock();
+        if is_final { kept.remove(&pid).into_iter().collect() } else { kept.depart(pid, now) }
+    }
+
+    /// Gives up the older half of those who are gone, because memory is short; false if there were none.
+    pub(crate) fn halve(&self) -> bool {
+        let mut kept = self.0.lock();
+        let count = kept.gone.len().div_ceil(2);
+        let out: Vec<_> = (0..count).filter_map(|_| kept.remove_oldest()).collect();
+        drop(kept);
+        !out.is_empty()
+    }
+}
+
+impl Kept {
+    fn depart(&mut self, pid: Id, now: Instant) -> Vec<Arc<Keys>> {
+        self.departures += 1;
+        let number = self.departures;
+        if let Some((_, departure @ None)) = self.by_pid.get_mut(&pid) {
+            *departure = Some(number);
+            self.gone.insert(number, (now, pid));
+        }
+        let mut out = Vec::new();
+        while let Some((_, (at, pid))) = self.gone.first_key_value() {
+            let keep = self.by_pid.get(pid).map_or(Duration::ZERO, |(keys, _)| keys.settings.keep);
+            if now.saturating_duration_since(*at) <= keep && self.gone.len() <= MAX_GONE {
+                break;
+            }
+            out.extend(self.remove_oldest());
+        }
+        out
+    }
+
+    fn remove(&mut self, pid: &Id) -> Option<Arc<Keys>> {
+        let (keys, departure) = self.by_pid.remove(pid)?;
+        if let Some(number) = departure {
+            self.gone.remove(&number);
+        }
+        Some(keys)
+    }
+
+    fn remove_oldest(&mut self) -> Option<Arc<Keys>> {
+        let (_, (_, pid)) = self.gone.pop_first()?;
+        self.by_pid.remove(&pid).map(|(keys, _)| keys)
     }
 }

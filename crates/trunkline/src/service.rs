@@ -13,7 +13,7 @@ use http_body::{Body, Frame, SizeHint};
 use http_body_util::Full;
 
 use crate::engine::EngineCore;
-use crate::history::EventStream;
+use crate::history::{CountedBody, EventStream};
 use crate::request::{Answer, answer};
 
 /// Wraps a service so that requests below the server's path are answered by it; see `Io::layer`.
@@ -123,6 +123,7 @@ where
 /// The body of an answer of ours, not sent yet.
 pub(crate) enum Payload {
     Whole(Bytes),
+    Counted(CountedBody),
     Events(EventStream),
 }
 
@@ -135,6 +136,10 @@ pin_project_lite::pin_project! {
         /// From this server.
         Ours {
             body: Full<Bytes>,
+        },
+        /// From this server, in pieces.
+        Counted {
+            body: CountedBody,
         },
         /// From this server, and it goes on.
         Events {
@@ -152,6 +157,7 @@ impl<R> ResponseBody<R> {
     fn of(payload: Payload) -> Self {
         match payload {
             Payload::Whole(bytes) => Self::Ours { body: Full::new(bytes) },
+            Payload::Counted(body) => Self::Counted { body },
             Payload::Events(body) => Self::Events { body },
         }
     }
@@ -169,6 +175,9 @@ impl<R: Body<Data = Bytes>> Body for ResponseBody<R> {
             ResponseBodyProj::Ours { body } => {
                 Pin::new(body).poll_frame(cx).map(|frame| frame.map(|f| f.map_err(|never| match never {})))
             }
+            ResponseBodyProj::Counted { body } => {
+                Pin::new(body).poll_frame(cx).map(|frame| frame.map(|f| f.map_err(|never| match never {})))
+            }
             ResponseBodyProj::Events { body } => {
                 Pin::new(body).poll_frame(cx).map(|frame| frame.map(|f| f.map_err(|never| match never {})))
             }
@@ -179,6 +188,7 @@ impl<R: Body<Data = Bytes>> Body for ResponseBody<R> {
     fn is_end_stream(&self) -> bool {
         match self {
             Self::Ours { body } => body.is_end_stream(),
+            Self::Counted { body } => body.is_end_stream(),
             Self::Events { body } => body.is_end_stream(),
             Self::Inner { body } => body.is_end_stream(),
         }
@@ -187,6 +197,7 @@ impl<R: Body<Data = Bytes>> Body for ResponseBody<R> {
     fn size_hint(&self) -> SizeHint {
         match self {
             Self::Ours { body } => body.size_hint(),
+            Self::Counted { body } => body.size_hint(),
             Self::Events { body } => body.size_hint(),
             Self::Inner { body } => body.size_hint(),
         }

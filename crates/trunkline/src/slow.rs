@@ -230,11 +230,19 @@ impl Outbox {
         let (cost, backlog) = (packet.cost(), lane.backlog.min(limit));
         if self.bytes + cost <= backlog || self.bytes == 0 {
             self.compact_at = 0;
+            self.note_taken(&lane.key);
             return Push::Taken;
         }
         match &lane.key {
             None => self.drop_oldest(cost, backlog, shed),
             Some(key) => self.drop_outdated(key, cost, limit, shed),
+        }
+    }
+
+    /// A packet that may be dropped is about to be queued: the next look may find something.
+    fn note_taken(&mut self, key: &Option<Key>) {
+        if key.is_none() {
+            self.futile = 0;
         }
     }
 
@@ -248,9 +256,21 @@ impl Outbox {
         self.is_away() && self.bytes + cost <= bound + (bound / 4).max(AWAY)
     }
 
+    /// Whether all that waits may be dropped for a newer packet without a key.
+    fn can_be_emptied(&self) -> bool {
+        let is_free = |packet: &Arc<Packet>| packet.lane().is_some_and(|lane| lane.key.is_none());
+        self.written == 0 && !self.is_away() && self.queue.iter().all(is_free)
+    }
+
     fn drop_oldest(&mut self, cost: usize, bound: usize, shed: &mut Shed) -> Push {
         if self.may_wait(cost, bound) {
+            self.futile = 0;
             return Push::Taken;
+        }
+        // Longer than all that may wait, it fits into an empty queue alone: nothing is dropped for it in vain.
+        if cost > bound && !self.can_be_emptied() {
+            shed.oldest += 1;
+            return Push::Shed;
         }
         // Nothing was written since the last look, which found nothing.
         let is_futile = self.futile != 0 && self.bytes >= self.futile as usize;
@@ -271,7 +291,7 @@ impl Outbox {
                 !goes
             });
         }
-        if self.bytes + cost <= bound {
+        if self.bytes + cost <= bound || self.bytes == 0 {
             self.futile = 0;
             return Push::Taken;
         }
@@ -302,7 +322,7 @@ impl Outbox {
             let share = self.bytes / (1 + self.generation as usize % 4);
             self.compact_at = u32::try_from(self.bytes + share).unwrap_or(u32::MAX);
         }
-        if self.bytes + cost > limit { Push::Full } else { Push::Taken }
+        if self.bytes + cost > limit && self.bytes > 0 { Push::Full } else { Push::Taken }
     }
 
     /// Drops what does not stay; tells how many packets that were.

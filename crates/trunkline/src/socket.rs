@@ -28,7 +28,7 @@ use crate::log::PLACEHOLDER;
 use crate::namespace::{Namespace, NamespaceCore, Outgoing};
 use crate::once::{ExactlyOnce, Keys};
 use crate::outbox::Mode;
-use crate::recovery::NamespaceLog;
+use crate::recovery::{NamespaceLog, is_final};
 use crate::rooms::{RoomEvent, Target};
 use crate::session::{Command, Session};
 use crate::shard::{self, Class, Push};
@@ -211,8 +211,10 @@ impl Socket {
     /// What was answered to events with a key, in this session: before a connection that was lost, too.
     pub(crate) fn keys(&self, settings: &ExactlyOnce) -> Arc<Keys> {
         let new = || Keys::new(settings, &self.0.session.engine.budget);
+        // Events may be handled after the disconnect. It is looked for under the lock that `exit` takes afterwards.
+        let has_left = || self.0.state.load(Ordering::Acquire) == DISCONNECTED;
         let keys = self.0.keys.get_or_init(|| match &self.0.recoverable {
-            Some(recoverable) => self.0.namespace.kept_keys.of(recoverable.pid, new),
+            Some(recoverable) => self.0.namespace.kept_keys.of(recoverable.pid, has_left, new),
             None => new(),
         });
         Arc::clone(keys)
@@ -458,10 +460,12 @@ impl Socket {
         let session = &self.0.session;
         session.engine.budget.relieve();
         let within = self.rooms();
-        let queued = session.shard.with(|state| state.get(session.slot).map_or(0, |outbox| outbox.bytes));
-        let limit = session.engine.config.max_send_buffer.saturating_sub(queued);
+        let free = || {
+            let queued = session.shard.with(|state| state.get(session.slot).map_or(0, |outbox| outbox.bytes));
+            session.engine.config.max_send_buffer.saturating_sub(queued)
+        };
         let pid = self.0.recoverable.as_ref().map(|recoverable| &recoverable.pid);
-        let (events, rewound) = log.rewind(self, pid, (&room, rewind.0), (&within, limit), |past| {
+        let (events, rewound) = log.rewind(self, pid, (&room, rewind.0), (&within, free), |past| {
             let mut events = Vec::new();
             let has_joined = session.shard.with(|state| {
                 let member = self.0.member.load(Ordering::Acquire);
@@ -668,7 +672,9 @@ impl Socket {
             self.0.session.command(Command::Left(self.clone(), DisconnectReason::ServerNamespaceDisconnect));
         } else if let Some((log, recoverable)) = self.log() {
             // Its connection is lost: it is not to come back.
-            log.dismiss(&recoverable.pid);
+            if log.dismiss(&recoverable.pid) {
+                drop(self.0.namespace.kept_keys.left(recoverable.pid, Instant::now(), true));
+            }
         }
         if close {
             self.0.session.command(Command::DisconnectAll);
@@ -694,10 +700,10 @@ impl Socket {
 
     /// Leaves the namespace: nothing reaches it any more, and its awaited answers end. False if it was not in it.
     pub(crate) fn exit(&self, reason: DisconnectReason) -> bool {
-        let mut events = Vec::new();
+        let (mut events, mut forgotten) = (Vec::new(), Vec::new());
         // All at once under the shard's lock: a join that finds it gone is followed by no broadcast that finds it there.
         let mut run = || {
-            self.0.session.shard.with(|state| {
+            let rooms = self.0.session.shard.with(|state| {
                 let before = self.0.state.swap(DISCONNECTED, Ordering::AcqRel);
                 let member = self.0.member.swap(NO_MEMBER, Ordering::AcqRel);
                 if let Some(outbox) = state.get(self.0.session.slot) {
@@ -705,16 +711,20 @@ impl Socket {
                     outbox.wake_drained();
                 }
                 (before == CONNECTED).then(|| state.rooms.remove(member, &mut events))
-            })
+            });
+            // Before it can come back.
+            if let (Some(recoverable), Some(_)) = (&self.0.recoverable, &rooms) {
+                let kept = &self.0.namespace.kept_keys;
+                forgotten = kept.left(recoverable.pid, Instant::now(), is_final(reason));
+            }
+            rooms
         };
         let rooms = match self.log() {
             None => run(),
             Some((log, recoverable)) => log.leave(&self.0, &recoverable.pid, reason, self.data(), run),
         };
         self.0.acks.close();
-        if let (Some(recoverable), Some(_)) = (&self.0.recoverable, self.0.keys.get()) {
-            self.0.namespace.kept_keys.left(recoverable.pid, Instant::now());
-        }
+        drop(forgotten);
         let Some(rooms) = rooms else { return false };
         if self.0.namespace.wants_disconnecting() {
             let own: Arc<str> = Arc::from(self.id().as_str());

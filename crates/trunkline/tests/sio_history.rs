@@ -414,6 +414,41 @@ async fn a_reader_that_takes_nothing_loses_its_stream_and_nothing_else() {
 }
 
 #[tokio::test]
+async fn an_answer_that_nobody_takes_counts_and_ends() {
+    const LEN: u64 = 10_000_000;
+    let history = History::public().max_bytes(64 << 20).max_sending(Duration::from_millis(500));
+    let rig = rig(history);
+    let text = "x".repeat(100_000);
+    (0..LEN / 100_000).for_each(|_| rig.ns.to("lobby").emit("n", &text).unwrap());
+    let kept = rig.io.metrics().memory;
+    // The kernel takes some of it.
+    let mut http = Http::over(Conn::open_narrow(rig.server.address, 4096).await);
+    http.send(&get("limit=1000")).await;
+    eventually("the answer counts", || rig.io.metrics().memory >= kept + LEN).await;
+    eventually("it is given up", || rig.io.metrics().memory == kept).await;
+    assert_eq!(rig.io.metrics().history_lagged, 1);
+}
+
+#[tokio::test]
+async fn an_answer_that_is_taken_gives_its_memory_back() {
+    let history = History::public().max_bytes(64 << 20);
+    let rig = rig_with(history, Recovery::memory(), |builder| builder.max_memory(4_000_000));
+    let text = "x".repeat(100_000);
+    (0..30).for_each(|_| rig.ns.to("lobby").emit("n", &text).unwrap());
+    let kept = rig.io.metrics().memory;
+    let mut http = rig.http().await;
+    for _ in 0..2 {
+        http.send(&get("last=3")).await;
+        assert!(within("an answer", http.response()).await.body.len() > 300_000);
+        eventually("nothing is left of it", || rig.io.metrics().memory == kept).await;
+    }
+    http.send(&get("limit=1000")).await;
+    let refused = within("an answer", http.response()).await;
+    assert_eq!((refused.status, refused.header("retry-after")), (503, Some("1")), "there is no room for it");
+    assert_eq!((rig.io.metrics().memory, rig.io.metrics().history_lagged), (kept, 0));
+}
+
+#[tokio::test]
 async fn tags_and_cache_rules() {
     let public = rig(History::public());
     public.emit(1);
@@ -445,11 +480,33 @@ async fn tags_and_cache_rules() {
     assert!(head.header("content-length").is_some_and(|len| len != "0"));
     assert_eq!(http.request(&get("")).await.header("etag"), Some(tag), "no body was in between");
 
+    // A full page changes by what follows it.
+    let full = public.get("limit=2").await;
+    let tag = full.header("etag").unwrap().to_owned();
+    http.send(&get("limit=2&wait=20s").header("If-None-Match", &tag)).await;
+    public.waiting(1).await;
+    public.emit(3);
+    let other = body(&within("the answer", http.response()).await);
+    assert_eq!(
+        (body(&full)["more"].clone(), numbers(&other), &other["more"]),
+        (json!(false), vec![1, 2], &json!(true))
+    );
+
     let guarded = rig(History::guarded(async || Ok::<_, Refusal>(())));
-    let answer = guarded.get("").await;
-    assert_eq!(answer.header("cache-control"), Some("private, no-cache"));
-    let vary: Vec<_> = answer.headers.iter().filter(|(name, _)| name == "vary").map(|(_, v)| &**v).collect();
-    assert_eq!(vary, ["Accept", "Authorization", "Cookie", "Origin"]);
+    let members = |builder: IoBuilder| {
+        builder.allow_request(|handshake| {
+            let is_member = handshake.header("cookie").is_some();
+            Box::pin(async move { if is_member { Ok(()) } else { Err("who are you".to_owned()) } })
+        })
+    };
+    let for_members = rig_with(History::public(), Recovery::memory(), members);
+    for rig in [guarded, for_members] {
+        let answer = rig.request(&get("").header("Cookie", "id=1")).await;
+        assert_eq!((answer.status, answer.header("cache-control")), (200, Some("private, no-cache")));
+        let vary = answer.headers.iter().filter(|(name, _)| name == "vary");
+        let vary: Vec<_> = vary.map(|(_, value)| &**value).collect();
+        assert_eq!(vary, ["Accept", "Authorization", "Cookie", "Origin"]);
+    }
 }
 
 #[derive(Clone)]
@@ -537,12 +594,46 @@ async fn namespaces_of_a_pattern_are_read_too() {
     };
     let mut http = Http::connect(server.address).await;
     assert_eq!(http.request(&ask("mute-a", "")).await.status, 404);
-    assert_eq!(http.request(&ask("team-a", "")).await.status, 200);
-    assert_eq!(io.namespaces().len(), 1, "it was made and has gone again");
+    assert_eq!(http.request(&ask("team-a", "")).await.status, 404);
+    assert_eq!(io.namespaces().len(), 1, "who asks makes no namespaces");
+    io.of("/team-a");
+    assert_eq!(http.request(&ask("team-a", "last=0")).await.status, 200);
+    assert_eq!(io.namespaces().len(), 1, "it is empty and has gone");
+    io.of("/team-a");
     http.send(&ask("team-a", "wait=20s")).await;
     eventually("it waits", || io.metrics().history_waiting == 1).await;
     io.of("/team-a").to("lobby").emit("n", 1).unwrap();
     assert_eq!(numbers(&body(&within("the answer", http.response()).await)), [1]);
+}
+
+#[tokio::test]
+async fn who_asks_makes_no_logs_but_finds_those_of_before() {
+    let folder = std::env::temp_dir().join(format!("trunkline-history-{}", std::process::id()));
+    let open = || {
+        let io = Io::builder().shards(1).recovery(Recovery::file(&folder)).build();
+        io.of_pattern("/team-{name}").register(|ns| ns.history(History::public()));
+        io
+    };
+    let before = open();
+    before.of("/team-a").to("lobby").emit("n", 1).unwrap();
+    before.close().await;
+    drop(before);
+    let logs = || std::fs::read_dir(&folder).unwrap().count();
+    let count = logs();
+    let io = open();
+    let server = serve(&io, 1);
+    let mut http = Http::connect(server.address).await;
+    for (name, status, namespaces) in [("team-b", 404, 1), ("team-a", 200, 2), ("team-c", 404, 2)] {
+        let path = format!("/socket.io/history/{name}/rooms/lobby/events");
+        let answer = within("an answer", http.request(&Request::get(&path))).await;
+        assert_eq!((answer.status, io.namespaces().len(), logs()), (status, namespaces, count), "{name}");
+        if status == 200 {
+            assert_eq!(numbers(&body(&answer)), [1]);
+        }
+    }
+    drop((http, server));
+    io.close().await;
+    std::fs::remove_dir_all(&folder).unwrap();
 }
 
 /// Status, message and CORS headers of each error, as a page of another origin sees them.

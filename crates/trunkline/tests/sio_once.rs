@@ -4,6 +4,7 @@ mod sio_support;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use sio_support::{Log, log_disconnects, logged_with, raw, serve, settle};
@@ -191,6 +192,74 @@ async fn a_client_that_comes_back_gets_the_answer_of_what_still_runs() {
     settle().await;
     gate.0.add_permits(9);
     assert_eq!((answer.await.unwrap(), runs.now()), (1, 1));
+}
+
+#[tokio::test]
+async fn what_is_handled_after_the_end_is_forgotten_like_the_rest() {
+    let gate = Gate(Arc::new(Semaphore::new(0)));
+    let (io, ns, runs, _) = server(|builder| builder.state(gate.clone()).recovery(Recovery::memory()));
+    ns.exactly_once(ExactlyOnce::new().keep(Duration::ZERO)).on_connect(async |State(gate): State<Gate>| {
+        gate.0.acquire().await.expect("open").forget();
+    });
+    let client = Client::connect(&io, "/", None).await.unwrap();
+    for n in 0..20 {
+        client.emit("post", json!({ "id": n.to_string() })).unwrap();
+    }
+    eventually("the events", || io.metrics().packets_in == 21).await;
+    client.cut();
+    eventually("the end", || io.of("/").socket_count() == 0).await;
+    gate.0.add_permits(2);
+    eventually("they are handled all the same", || runs.now() == 20).await;
+    assert!(io.metrics().memory > 0);
+    tokio::time::sleep(Duration::from_millis(2)).await;
+    drop(Client::connect(&io, "/", None).await.unwrap());
+    eventually("the next one that leaves has them forgotten", || io.metrics().memory == 0).await;
+}
+
+#[tokio::test]
+async fn who_cannot_come_back_is_forgotten_at_once() {
+    let (io, ns, _, _) = server(|builder| builder.recovery(Recovery::memory()));
+    let client = Client::connect(&io, "/", None).await.unwrap();
+    post(&client, "a").await;
+    assert!(io.metrics().memory > 0);
+    client.disconnect();
+    eventually("it has left", || io.metrics().memory == 0).await;
+    let client = Client::connect(&io, "/", None).await.unwrap();
+    post(&client, "a").await;
+    let socket = ns.socket(client.id()).unwrap();
+    client.cut();
+    eventually("the end", || ns.socket_count() == 0).await;
+    assert!(io.metrics().memory > 0, "it may come back");
+    socket.disconnect(false);
+    drop(socket);
+    eventually("it may not", || io.metrics().memory == 0).await;
+}
+
+#[tokio::test]
+async fn short_memory_takes_the_keys_of_who_is_gone_the_longest() {
+    let (io, ns, runs, _) = server(|builder| builder.recovery(Recovery::memory()).max_memory(10_000));
+    let ns = ns
+        .on("long", async |State(runs): State<Runs>| Reply(Args((runs.next(), "x".repeat(6000)))))
+        .once_by("long", |key: &u32| *key);
+    let mut auths = Vec::new();
+    for expected in 1..=2 {
+        let client = Client::connect(&io, "/", None).await.unwrap();
+        let answer: Args<(u32, String)> = client.emit_with_ack("long", 1).await.unwrap();
+        assert_eq!(answer.0.0, expected);
+        auths.push(json!({ "pid": client.private_id().unwrap() }));
+        client.cut();
+        eventually("the end", || ns.socket_count() == 0).await;
+    }
+    ns.to("nobody").emit("n", ()).unwrap();
+    eventually("one is given up", || (6000..10_000).contains(&io.metrics().memory)).await;
+    for (auth, expected) in auths.into_iter().rev().zip([2, 3]) {
+        let client = Client::connect(&io, "/", Some(auth)).await.unwrap();
+        let answer: Args<(u32, String)> = client.emit_with_ack("long", 1).await.unwrap();
+        assert_eq!(answer.0.0, expected);
+        client.cut();
+        eventually("the end", || ns.socket_count() == 0).await;
+    }
+    assert_eq!(runs.now(), 3);
 }
 
 #[tokio::test]

@@ -122,20 +122,21 @@ async fn what_cannot_be_had_is_told() {
     assert_eq!(socket.join_with_history("lobby", Rewind::last(1)), Rewound { events: 0, gap: true });
     assert_eq!(plain.to("lobby").count(), 1, "it has joined all the same");
 
-    // More than its send buffer takes: the latest.
-    let io = Io::builder().shards(1).max_send_buffer(10_000).build();
+    // More than half of its send buffer: the latest.
+    let io = Io::builder().shards(1).max_send_buffer(20_000).build();
     let ns = io.of("/").recovery(Recovery::memory());
     let text = "x".repeat(3_000);
     (1..=5).for_each(|n: u64| ns.to("lobby").emit("n", Args((n, &text))).unwrap());
     let (mut client, socket) = connect(&io, &ns).await;
     assert_eq!(socket.join_with_history("lobby", Rewind::all()), Rewound { events: 3, gap: true });
-    ns.to("lobby").volatile().emit("end", ()).ok();
+    // Nothing was written yet: this thread writes. The next events do not end its connection.
+    (6..=7).for_each(|n: u64| ns.to("lobby").emit("n", Args((n, &text))).unwrap());
     let mut seen = Vec::new();
-    for _ in 0..3 {
+    for _ in 0..5 {
         let event = within("an event", client.recv()).await.unwrap();
         seen.push(event.args::<Args<(u64,)>>().unwrap().0.0);
     }
-    assert_eq!(seen, [3, 4, 5]);
+    assert_eq!(seen, [3, 4, 5, 6, 7]);
     assert!(socket.is_connected());
 }
 
@@ -162,6 +163,32 @@ async fn a_clients_auth_can_ask_for_it() {
     let mut second = Client::connect(&io, "/", Some(json!({ "seen": offset }))).await.unwrap();
     ns.to("lobby").emit("end", ()).unwrap();
     assert_eq!(until_end(&mut second).await.0, [4, 5, 6]);
+}
+
+#[tokio::test]
+async fn who_gets_a_part_of_the_past_gets_the_rest_when_it_comes_back() {
+    let (io, ns) = rig(Recovery::memory());
+    let ns = ns.on_connect(async |socket: Socket, Auth(wish): Auth<Wish>| {
+        let rewind = wish.seen.map_or_else(|| Rewind::last(50), |seen| Rewind::after(&seen));
+        assert!(!socket.join_with_history("lobby", rewind).gap);
+    });
+    emit(&ns, "lobby", 1..=60);
+    let mut client = Client::connect(&io, "/", Some(json!({}))).await.unwrap();
+    let (mut seen, mut offset) = (Vec::new(), String::new());
+    while seen.len() < 20 {
+        let event = within("an event", client.recv()).await.unwrap();
+        let args = event.args::<Args<(u64, String)>>().unwrap();
+        seen.push(args.0.0);
+        offset = args.0.1;
+    }
+    assert_eq!(seen, (11..=30).collect::<Vec<_>>());
+    let pid = client.private_id().unwrap().to_owned();
+    lose(client, &ns).await;
+    let auth = json!({ "pid": pid, "offset": offset, "seen": offset });
+    let mut client = Client::connect(&io, "/", Some(auth)).await.unwrap();
+    assert_ne!(client.private_id(), Some(&*pid), "the rest would be missing");
+    ns.to("lobby").emit("end", ()).unwrap();
+    assert_eq!(until_end(&mut client).await.0, (31..=60).collect::<Vec<_>>());
 }
 
 /// Loses the connection, and waits until the server knows.

@@ -112,6 +112,54 @@ async fn a_queue_of_what_must_stay_drops_the_new_event_and_not_the_receiver() {
 }
 
 #[tokio::test]
+async fn after_a_queue_of_what_must_stay_the_oldest_are_dropped_again() {
+    let (io, log) = narrow();
+    let (mut slow, socket) = connect(&io).await;
+    slow.hold_reading(true);
+    while socket.emit("sure", (0, kib())).is_ok() {
+        settle().await;
+    }
+    io.policy(SlowReaders::drop_oldest()).emit("maybe", (0, kib())).unwrap();
+    assert_eq!(io.metrics().dropped_oldest, 1, "there was nothing else to drop");
+    slow.hold_reading(false);
+    within("drained", socket.drained()).await.unwrap();
+    settle().await;
+    slow.received();
+    slow.hold_reading(true);
+    for n in 1..=100u64 {
+        io.policy(SlowReaders::drop_oldest()).emit("maybe", (n, kib())).unwrap();
+        settle().await;
+    }
+    slow.hold_reading(false);
+    let got = numbers(&mut slow, 100).await;
+    assert!(is_growing(&got) && got.ends_with(&[97, 98, 99, 100]), "{got:?}");
+    assert!(log.now().is_empty());
+}
+
+#[tokio::test]
+async fn an_event_longer_than_the_backlog_takes_the_place_of_all_or_of_none() {
+    let (io, log) = narrow();
+    let (mut client, socket) = connect(&io).await;
+    let policy = || io.policy(SlowReaders::drop_oldest().backlog(4096));
+    // Nothing is written meanwhile: this thread writes.
+    policy().emit("short", (1, kib())).unwrap();
+    policy().emit("long", (2, "x".repeat(8000))).unwrap();
+    assert_eq!(numbers(&mut client, 2).await, [2], "a waiting receiver gets the newest");
+    socket.emit("sure", (3, kib())).unwrap();
+    policy().emit("short", (4, kib())).unwrap();
+    policy().emit("long", (5, "x".repeat(8000))).unwrap();
+    assert_eq!(numbers(&mut client, 4).await, [3, 4], "what must stay leaves it no place");
+    assert_eq!(io.metrics().dropped_oldest, 2);
+
+    // By key: in place of the older value, however long it is.
+    let latest = || io.policy(SlowReaders::latest_by_key("k").backlog(4096));
+    latest().emit("value", (6, kib())).unwrap();
+    latest().emit("value", (7, "x".repeat(LIMIT))).unwrap();
+    assert_eq!(numbers(&mut client, 7).await, [7]);
+    assert!(socket.is_connected() && log.now().is_empty());
+}
+
+#[tokio::test]
 async fn latest_by_key_keeps_the_newest_of_each_key_in_order() {
     let (io, log) = narrow();
     let (mut slow, socket) = connect(&io).await;

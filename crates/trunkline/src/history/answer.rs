@@ -9,6 +9,7 @@ use http::{Method, Request, Response, StatusCode};
 use tokio::time::Instant;
 use trunkline_proto::sio::OwnedArgs;
 
+use super::counted::{self, CountedBody};
 use super::query::Query;
 use super::readers::Bound;
 use super::stream::{EventStream, Feed};
@@ -73,9 +74,14 @@ pub(crate) fn answer(
         let is_head = asked.is_head;
         let result = asked.serve(&io, &engine).await;
         let mut response = result.unwrap_or_else(|refused| refuse(&engine, refused));
-        if is_head && let Payload::Whole(body) = response.body_mut() {
-            let len = HeaderValue::from(body.len());
-            body.clear();
+        let len = match response.body() {
+            Payload::Whole(body) => Some(body.len()),
+            Payload::Counted(body) => Some(body.rest()),
+            Payload::Events(_) => None,
+        };
+        if is_head && let Some(len) = len {
+            *response.body_mut() = Payload::Whole(Bytes::new());
+            let len = HeaderValue::from(len);
             response.headers_mut().insert(header::CONTENT_LENGTH, len);
         }
         response
@@ -113,7 +119,9 @@ impl Asked {
             return Ok(response);
         }
 
-        let is_open = hold.namespace().table.read().checks.is_empty() && served.history.check.is_none();
+        let is_open = engine.config.allow_request.is_none()
+            && hold.namespace().table.read().checks.is_empty()
+            && served.history.check.is_none();
         let wait = query.wait.min(served.history.max_wait);
         let reading = Reading {
             room: &room,
@@ -126,7 +134,7 @@ impl Asked {
         let first = log.read(&reading);
         if wait.is_zero() || self.is_head || is_news(&first) {
             metrics.asked(HistoryKind::Poll);
-            return Ok(self.give(io, &first, reading.start, is_open));
+            return self.give(io, &served, &first, reading.start, is_open);
         }
         metrics.asked(HistoryKind::Wait);
         let place = served.wait(engine).ok_or(Refused::Unavailable)?;
@@ -157,7 +165,7 @@ impl Asked {
             }
             last = page;
         };
-        Ok(self.give(io, &page, reading.start, is_open))
+        self.give(io, &served, &page, reading.start, is_open)
     }
 
     /// Finds the namespace, and asks who may decide.
@@ -188,7 +196,14 @@ impl Asked {
         is_named(headers.filter_map(|(_, value)| std::str::from_utf8(value).ok()), etag)
     }
 
-    fn give(&self, io: &IoCore, page: &Page, start: Start, is_open: bool) -> Response<Payload> {
+    fn give(
+        &self,
+        io: &IoCore,
+        served: &Served,
+        page: &Page,
+        start: Start,
+        is_open: bool,
+    ) -> Result<Response<Payload>, Refused> {
         let mut response = Response::new(Payload::Whole(Bytes::new()));
         let etag = page::etag(page);
         let is_unchanged = self.knows(&etag);
@@ -204,14 +219,19 @@ impl Asked {
         }
         if is_unchanged {
             *response.status_mut() = StatusCode::NOT_MODIFIED;
-            return response;
+            return Ok(response);
         }
-        io.parts.metrics.history.read(page);
-        let body = page::json(page, start, io.config.parser);
+        let text = page::json(page, start, io.config.parser);
+        let (body, sent) = CountedBody::new(text, &io.parts.budget).ok_or(Refused::Unavailable)?;
+        let metrics = &io.parts.metrics;
+        metrics.history.read(page);
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-        *response.body_mut() = Payload::Whole(body.into());
-        response
+        let abort = Abort::default();
+        counted::watch(sent, served.history.max_sending, abort.clone(), metrics);
+        response.extensions_mut().insert(abort);
+        *response.body_mut() = Payload::Counted(body);
+        Ok(response)
     }
 }
 

@@ -5,6 +5,7 @@
 
 mod address;
 mod answer;
+mod counted;
 mod page;
 mod query;
 mod readers;
@@ -21,6 +22,7 @@ use crate::handler::{Check, ErasedCheck, erase_check};
 
 pub(crate) use address::Address;
 pub(crate) use answer::answer;
+pub use counted::CountedBody;
 pub(crate) use readers::Readers;
 pub use rewind::{Rewind, Rewound};
 
@@ -52,6 +54,7 @@ pub struct History {
     max_wait: Duration,
     max_waiting: usize,
     max_lag: usize,
+    max_sending: Duration,
     heartbeat: Duration,
     excepted: bool,
     socket_rooms: bool,
@@ -68,6 +71,7 @@ impl History {
             max_wait: Duration::from_secs(60),
             max_waiting: 1_000,
             max_lag: 4 << 20,
+            max_sending: Duration::from_secs(60),
             heartbeat: Duration::from_secs(15),
             excepted: false,
             socket_rooms: false,
@@ -117,6 +121,15 @@ impl History {
     #[must_use]
     pub fn max_lag(mut self, bytes: usize) -> Self {
         self.max_lag = bytes;
+        self
+    }
+
+    /// How long the sending of an answer may take; default 60 s. Then the connection of its reader ends, where `trunkline::serve` serves
+    /// it. Until it is sent an answer counts in [`IoBuilder::max_memory`](crate::IoBuilder::max_memory); one that has no room there is
+    /// 503. Streams have [`History::max_lag`] instead.
+    #[must_use]
+    pub fn max_sending(mut self, time: Duration) -> Self {
+        self.max_sending = time.min(Duration::from_secs(86_400));
         self
     }
 

@@ -88,10 +88,11 @@ fn push_event(out: &mut String, event: &Event, parser: Parser) {
     );
 }
 
-/// What an answer is known by. The log is only added to: for one address two positions and a number say it all.
+/// What an answer is known by. The log is only added to: for one address two positions, a number and whether there is more say it all.
 pub(super) fn etag(page: &Page) -> HeaderValue {
     let first = page.events.first().map_or(page.next, |event| event.position);
     let gap = if page.gap { "-gap" } else { "" };
-    let tag = format!("\"{}-{}-{}{gap}\"", first.offset(), page.next.offset(), page.events.len());
+    let more = if page.more { "-more" } else { "" };
+    let tag = format!("\"{}-{}-{}{gap}{more}\"", first.offset(), page.next.offset(), page.events.len());
     HeaderValue::from_str(&tag).unwrap_or(HeaderValue::from_static("\"\""))
 }

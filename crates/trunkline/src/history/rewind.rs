@@ -37,7 +37,7 @@ impl Rewind {
 pub struct Rewound {
     /// How many events.
     pub events: usize,
-    /// Not all that was asked for: it is kept no more, or is more than the socket's send buffer takes (the latest were sent then), or
-    /// the namespace has no [`Recovery`](crate::Recovery).
+    /// Not all that was asked for: it is kept no more, or is more than half of what is free in the socket's send buffer (the latest
+    /// were sent then), or the namespace has no [`Recovery`](crate::Recovery).
     pub gap: bool,
 }

@@ -19,10 +19,10 @@ use std::time::Duration;
 
 use trunkline_proto::sio::is_reserved;
 
-use crate::log::{Bounds, Durability};
+use crate::log::{Bounds, Durability, folder};
 
 pub(crate) use claim::{Claim, Outcome};
-pub(crate) use namespace_log::{NamespaceLog, Surroundings};
+pub(crate) use namespace_log::{NamespaceLog, Surroundings, is_final};
 pub(crate) use tidy::Logs;
 
 /// How a namespace recovers clients; for [`Namespace::recovery`](crate::Namespace::recovery) and
@@ -114,7 +114,7 @@ impl Recovery {
     }
 
     /// Whether the namespace's checks run for a client that is recovered; default true. If not, what a check had put into the
-    /// [`Admission`](crate::Admission) is missing; [`Socket::data`] is always restored. (The reference's `skipMiddlewares`, which is
+    /// [`Admission`](crate::Admission) is missing; [`Socket::data`](crate::Socket::data) is always restored. (The reference's `skipMiddlewares`, which is
     /// the other way round by default.)
     #[must_use]
     pub fn run_checks(mut self, run: bool) -> Self {
@@ -143,6 +143,11 @@ impl Recovery {
 
     pub(crate) fn has_files(&self) -> bool {
         self.folder.is_some()
+    }
+
+    /// Whether an earlier process has kept something of this namespace.
+    pub(crate) fn has_files_of(&self, namespace: &str) -> bool {
+        self.folder.as_ref().is_some_and(|root| folder(root, namespace).is_dir())
     }
 
     pub(crate) fn runs_checks(&self) -> bool {

@@ -264,13 +264,13 @@ impl NamespaceLog {
     }
 
     /// Has a socket join `room` by `join`, which is given what of the room's past it is to be sent, and says whether it joined. `within`:
-    /// the rooms it is in; `limit`: bytes that its send buffer takes.
+    /// the rooms it is in; `free`: tells how many bytes its send buffer takes now.
     pub(crate) fn rewind(
         &self,
         socket: &Socket,
         pid: Option<&Id>,
         (room, start): (&Arc<str>, Start),
-        (within, limit): (&[Arc<str>], usize),
+        (within, free): (&[Arc<str>], impl FnOnce() -> usize),
         join: impl FnOnce(&[Arc<Packet>]) -> (Vec<RoomEvent>, bool),
     ) -> (Vec<RoomEvent>, Rewound) {
         let mut state = self.state.lock();
@@ -289,14 +289,17 @@ impl NamespaceLog {
         };
         let records = kept.of_room(room, after).rev().filter_map(|number| kept.get(number));
         let (mut packets, mut from, mut bytes) = (Vec::new(), latest + 1, 0);
-        // All with the offset of now: what a client says that it has seen must not go back.
-        let offset = Position { epoch: self.epoch, sequence: latest }.offset();
+        // The other half is for what comes while it reads this: a full buffer would end the connection at the next event.
+        let limit = free() / 2;
         for record in records.filter(is_new).take(most) {
             bytes += record.packet.cost();
             if bytes > limit {
                 gap = true;
                 break;
             }
+            // Each with its own offset, so that a client which gets a part of it knows how far it came. It may lie before what the client
+            // has seen; so nobody is recovered until all of it is known to have arrived.
+            let offset = Position { epoch: self.epoch, sequence: record.sequence }.offset();
             packets.push(record.packet.with_offset(offset.as_str(), log.gate(false)));
             from = record.sequence;
         }
@@ -353,14 +356,14 @@ impl NamespaceLog {
         Some(result)
     }
 
-    /// A client that is gone is not to come back.
-    pub(crate) fn dismiss(&self, pid: &Id) {
+    /// A client that is gone is not to come back; false if it is not gone.
+    pub(crate) fn dismiss(&self, pid: &Id) -> bool {
         let mut state = self.state.lock();
-        if let Some(at) = state.sessions.get(pid).and_then(|stored| stored.gone) {
-            state.sessions.remove(pid);
-            state.gone.remove(&(at, *pid));
-            state.journal(|| Change::Forgotten { pid: *pid });
-        }
+        let Some(at) = state.sessions.get(pid).and_then(|stored| stored.gone) else { return false };
+        state.sessions.remove(pid);
+        state.gone.remove(&(at, *pid));
+        state.journal(|| Change::Forgotten { pid: *pid });
+        true
     }
 
     /// A heartbeat is about to be queued for a client.
@@ -482,7 +485,7 @@ impl NamespaceLog {
             }
             _ => return Some(Err(Outcome::Foreign)),
         };
-        // The past of a room came with the offset of its time: an event after it must have come, or part of it may be lost.
+        // The past of a room came with offsets of before: an event after it must have come, or part of it may be lost.
         if stored.rewound.is_some_and(|latest| seen <= latest) {
             return Some(Err(Outcome::Window));
         }
@@ -530,7 +533,7 @@ impl NamespaceLog {
 }
 
 /// Whether a client that is gone for this reason does not come back as the same.
-fn is_final(reason: DisconnectReason) -> bool {
+pub(crate) fn is_final(reason: DisconnectReason) -> bool {
     matches!(
         reason,
         DisconnectReason::ClientNamespaceDisconnect
