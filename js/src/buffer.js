@@ -4,7 +4,7 @@
 
 /** The queue of one socket; `drop` hears of every packet that is given up. */
 export class OfflineBuffer {
-  /** Encoded already, so that the size is known. @type {{ packet: Packet, frames: any[], size: number, since: number }[]} */
+  /** Encoded already, so that the size is known. @type {{ packet: Packet, frames: any[], size: number, _since: number }[]} */
   #items = [];
   #bytes = 0;
 
@@ -30,7 +30,7 @@ export class OfflineBuffer {
     // Text counts by its UTF-16 length, which needs no encoding: a bound, not a measure.
     const size = frames.reduce((sum, frame) => sum + (frame.length ?? frame.byteLength ?? frame.size), 0);
     this.#expire();
-    this.#items.push({ packet, frames, size, since: Date.now() });
+    this.#items.push({ packet, frames, size, _since: Date.now() });
     this.#bytes += size;
     const fromFront = this._keepsLast && size <= this._maxBytes;
     while (this.#items.length > this._maxCount || this.#bytes > this._maxBytes) this.#shorten("full", fromFront);
@@ -66,7 +66,7 @@ export class OfflineBuffer {
   }
 
   #expire() {
-    while (this.#items[0]?.since < Date.now() - this._maxAge) this.#shorten("age", true);
+    while (this.#items[0]?._since < Date.now() - this._maxAge) this.#shorten("age", true);
   }
 
   /**

@@ -59,7 +59,7 @@ export class Socket extends Emitter {
     this.auth = opts.auth;
     this.#buffer = new OfflineBuffer(opts.offlineBuffer, (packet, why) => this.#dropped(packet, why));
     const { retries } = opts;
-    const send = (/** @type {any[]} */ args, /** @type {any} */ flags) => this.#emit(args, flags);
+    const send = (/** @type {[any[], any, number?]} */ ...args) => this.#emit(...args);
     this.#retry = retries && new RetryQueue(retries, this.#buffer._maxCount, () => this.#isReachable(), send);
     if (io._autoConnect) this.connect();
   }
@@ -231,18 +231,20 @@ export class Socket extends Emitter {
   /**
    * @param {any[]} data
    * @param {any} flags
+   * @param {number} [id] of its acknowledgement; a new one by default
    */
-  #emit(data, flags) {
+  #emit(data, flags, id) {
     const { engine } = this.io;
     /** @type {Packet} */
     const packet = { type: EVENT, nsp: this.nsp, data, options: { compress: flags.compress !== false } };
     const ack = typeof data.at(-1) === "function" ? data.pop() : undefined;
-    if (ack) packet.id = this.#nextAck++;
+    if (ack) packet.id = id ??= this.#nextAck++;
     const frames = this.io._encode(packet);
-    if (ack) this.#await(/** @type {number} */ (packet.id), ack, flags.timeout ?? this.opts.ackTimeout);
-    if (flags.volatile && !engine?.transport?.writable) return;
+    if (ack) this.#await(/** @type {number} */ (id), ack, flags.timeout ?? this.opts.ackTimeout);
+    if (flags.volatile && !engine?.transport?.writable) return id;
     if (this.#isReachable()) this.#sendEvent(packet, frames);
     else this.#buffer._push(packet, frames);
+    return id;
   }
 
   /** Whether a packet should be sent at once: the socket is connected and the server was heard lately. */
@@ -343,8 +345,8 @@ export class Socket extends Emitter {
     if (nsp !== this.nsp) return;
     switch (type) {
       case CONNECT:
-        if (typeof data?.sid === "string") this.#onConnect(data.sid, data.pid);
-        else this._emit("connect_error", new Error("the server has another protocol version"));
+        if (typeof data?.sid === "string") this.#onConnect(data);
+        else this._emit("connect_error", new Error("another protocol version"));
         break;
       case EVENT:
         this.#onEvent(data, id);
@@ -362,20 +364,22 @@ export class Socket extends Emitter {
     }
   }
 
-  /**
-   * @param {string} id
-   * @param {string | undefined} pid
-   */
-  #onConnect(id, pid) {
-    this.id = id;
+  /** @param {{ sid: string, pid?: string, once?: boolean }} data */
+  #onConnect({ sid, pid, once }) {
+    this.id = sid;
     this.recovered = !!pid && this.#pid === pid;
     this.#pid = pid;
     this.connected = true;
     const received = this.receiveBuffer;
     this.receiveBuffer = [];
     for (const args of received) this.#dispatch(args);
+    const retry = this.#retry;
+    // Retries keep their ids where the server says that it handles no id twice; it has to know that they do.
+    if (retry && (retry._keepsIds = once)) {
+      this.#send({ type: EVENT, nsp: this.nsp, data: ["trunkline:keeps-ids"] });
+    }
     for (const { packet, frames } of this.#buffer._take()) this.#sendEvent(packet, frames);
-    guard(() => this.#retry && this.#retry._drain(true));
+    guard(() => retry && retry._drain(true));
     this._emit("connect");
   }
 
@@ -394,7 +398,7 @@ export class Socket extends Emitter {
       });
     }
     if (this.connected) this.#dispatch(args);
-    else if (this.receiveBuffer.push(args) > MAX_EARLY) this.io._violated("too many events before the connection");
+    else if (this.receiveBuffer.push(args) > MAX_EARLY) this.io._violated("too many early events");
   }
 
   /** @param {any[]} args */

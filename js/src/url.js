@@ -15,7 +15,7 @@
 export function parseUrl(uri, page = globalThis.location) {
   let text = uri ?? "/";
   if (/^\/(?!\/)/.test(text)) {
-    if (!page) throw new TypeError("an address without a host needs a page");
+    if (!page) throw new TypeError("address without a host");
     text = `//${page.host}${text}`;
   }
   const pattern = /^(?:(?:(http|ws)(s?):)?\/\/)?(?:[^@/?#]*@)?([^/?#:]+(?::\d+)?|\[[^\]]*\](?::\d+)?)(\/[^?#]*)?(?:\?([^#]*))?(?:#.*)?$/i;

@@ -566,6 +566,46 @@ test("retries: what was under way is sent again after a reconnection, once", asy
   equal([WebSocket.last.take(), ends], [['422["b"]'], [[null, "done"]]]);
 });
 
+test("retries: their ids stay where the server handles no id twice", async (t) => {
+  clock(t);
+  const { socket, WebSocket } = open({ retries: 2, ackTimeout: 100 });
+  const said = '42["trunkline:keeps-ids"]';
+  const enters = async (more) => {
+    WebSocket.last.accept();
+    await settle();
+    WebSocket.last.take();
+    WebSocket.last.receive(`40{"sid":"public"${more}}`);
+    await settle();
+    return WebSocket.last.take();
+  };
+  const ends = [];
+  socket.emit("a", (error, value) => ends.push([error, value]));
+  socket.emit("b", () => {});
+  equal(await enters(',"once":true'), [said, '420["a"]']);
+  t.mock.timers.tick(100);
+  await settle();
+  equal(WebSocket.last.take(), ['420["a"]']);
+  WebSocket.last.drop();
+  t.mock.timers.tick(1000);
+  // The same of a session that goes on, or of another server of ours.
+  equal(await enters(',"once":true'), [said, '420["a"]']);
+  WebSocket.last.receive('430["done"]');
+  await settle();
+  equal([WebSocket.last.take(), ends], [['421["b"]'], [[null, "done"]]]);
+  WebSocket.last.drop();
+  t.mock.timers.tick(1000);
+  // A server that knows nothing of it.
+  equal(await enters(""), ['422["b"]']);
+});
+
+test("without retries a server that handles no id twice is told nothing", () => {
+  const { WebSocket } = open();
+  WebSocket.last.accept();
+  WebSocket.last.take();
+  WebSocket.last.receive('40{"sid":"public","once":true}');
+  equal(WebSocket.last.take(), []);
+});
+
 test("retries: what cannot be written ends with an error and holds up nobody", async () => {
   const circular = {};
   circular.self = circular;

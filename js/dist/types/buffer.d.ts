@@ -21,7 +21,7 @@ export class OfflineBuffer {
         packet: Packet;
         frames: any[];
         size: number;
-        since: number;
+        _since: number;
     }[];
     /** The packets that wait. */
     _packets(): import("./parser.js").Packet[];

@@ -1,5 +1,5 @@
 /**
- * @typedef {{ args: any[], flags: any, tries: number, pending: boolean, ack: ((...args: any[]) => void) | undefined }} Retried
+ * @typedef {{ _args: any[], _flags: any, _tries: number, _pending: boolean, _id?: number, _ack: ((...args: any[]) => void) | undefined }} Retried
  */
 /** The queue of one socket with the option `retries`. */
 export class RetryQueue {
@@ -7,13 +7,15 @@ export class RetryQueue {
      * @param {number} retries how often an event is sent again
      * @param {number} maxCount events that may wait
      * @param {() => boolean} ready whether there is a connection
-     * @param {(args: any[], flags: any) => void} send
+     * @param {(args: any[], flags: any, id?: number) => number | undefined} send with the id of an earlier try, if that is to be kept; gives the id
      */
-    constructor(retries: number, maxCount: number, ready: () => boolean, send: (args: any[], flags: any) => void);
+    constructor(retries: number, maxCount: number, ready: () => boolean, send: (args: any[], flags: any, id?: number) => number | undefined);
+    /** Whether the server knows a repeat by the id of the first try. @type {boolean | undefined} */
+    _keepsIds: boolean | undefined;
     _retries: number;
     _ready: () => boolean;
     _maxCount: number;
-    _send: (args: any[], flags: any) => void;
+    _send: (args: any[], flags: any, id?: number) => number | undefined;
     /**
      * @param {any[]} args
      * @param {any} flags
@@ -27,9 +29,10 @@ export class RetryQueue {
     #private;
 }
 export type Retried = {
-    args: any[];
-    flags: any;
-    tries: number;
-    pending: boolean;
-    ack: ((...args: any[]) => void) | undefined;
+    _args: any[];
+    _flags: any;
+    _tries: number;
+    _pending: boolean;
+    _id?: number;
+    _ack: ((...args: any[]) => void) | undefined;
 };

@@ -71,7 +71,7 @@ export class Polling extends Transport {
         this.writable = true;
         this._opened();
       }
-      if (packet.type === "close") return this._closed({ description: "transport closed by the server" });
+      if (packet.type === "close") return this._closed({ description: "closed by the server" });
       this._emit("packet", packet);
       if (/** @type {string} */ (this.readyState) === "closed") return;
     }
