@@ -30,8 +30,16 @@ const GOALS: [(&str, f64); 9] = [
     ("connect", 1.4),
 ];
 
-/// Runs `compare.py` of `folder` with the servers in turn, and writes the tables.
-pub(crate) fn compare(workspace: &Workspace, steps: &mut Steps, folder: &str) -> Result<(), Failure> {
+/// How long each scenario is measured, unless the command line says otherwise.
+const TIMES: [&str; 8] = ["--rounds", "3", "--secs", "2", "--warmup", "0.8", "--retries", "1"];
+
+/// Runs `compare.py` of `folder` with the servers in turn, and writes the tables. `times`: its options, in place of [`TIMES`].
+pub(crate) fn compare(
+    workspace: &Workspace,
+    steps: &mut Steps,
+    folder: &str,
+    times: &[String],
+) -> Result<(), Failure> {
     let folder = Path::new(folder)
         .canonicalize()
         .map_err(|error| Failure::new(format!("no folder of benchmarks {folder}: {error}")))?;
@@ -42,8 +50,9 @@ pub(crate) fn compare(workspace: &Workspace, steps: &mut Steps, folder: &str) ->
         run(&mut compare)
     };
     steps.step("messages", || {
-        let times = ["--rounds", "3", "--secs", "2", "--warmup", "0.8", "--retries", "1"];
-        measure("trunkline", &[&["--scenarios", SCENARIOS], &times[..]].concat())
+        let given: Vec<&str> = times.iter().map(String::as_str).collect();
+        let times = if given.is_empty() { &TIMES[..] } else { &given };
+        measure("trunkline", &[&["--scenarios", SCENARIOS], times].concat())
     })?;
     steps.step("idle", || measure("trunkline-idle", &["--scenarios", IDLE, "--rounds", "1"]))?;
     steps.step("RESULTS.md", || {

@@ -18,8 +18,9 @@ usage: cargo xtask <task>
   test               install what the tests need, then every check and every test
   interop [args]     real clients against interop-server; args go to interop/run.mjs (--only, --list, --jobs)
   fuzz [seconds]     random input into every decoder and state machine, 20 seconds each unless said otherwise
-  bench [folder]     build bench-server; with the folder of `compare.py`, measure it beside its peers (20 minutes, on a
-                     machine that does nothing else) and write the tables of bench/RESULTS.md
+  bench [folder..]   build bench-server; with the folder of `compare.py`, measure it beside its peers (20 minutes, on a
+                     machine that does nothing else) and write the tables of bench/RESULTS.md; further words go to
+                     `compare.py` in place of its times
   instructions       count what the hot paths cost, by callgrind, and compare it with bench/instructions.json; `bless` makes
                      the new counts the known ones";
 
@@ -120,8 +121,7 @@ fn bench(args: &[String]) -> Result<(), Failure> {
     steps.step("build bench-server", || build(&workspace, "bench-server"))?;
     match args {
         [] => println!("built {}", workspace.release_binary("bench-server").display()),
-        [folder] => bench::compare(&workspace, &mut steps, folder)?,
-        _ => return Err(Failure::new("bench takes one folder, the one of compare.py")),
+        [folder, times @ ..] => bench::compare(&workspace, &mut steps, folder, times)?,
     }
     Ok(())
 }
