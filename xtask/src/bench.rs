@@ -33,7 +33,8 @@ const GOALS: [(&str, f64); 9] = [
 /// How long each scenario is measured, unless the command line says otherwise.
 const TIMES: [&str; 8] = ["--rounds", "3", "--secs", "2", "--warmup", "0.8", "--retries", "1"];
 
-/// Runs `compare.py` of `folder` with the servers in turn, and writes the tables. `times`: its options, in place of [`TIMES`].
+/// Runs `compare.py` of `folder` with the servers in turn, and writes the tables. `times`: its options, in place of [`TIMES`]; or
+/// `report`, to write the tables of what was measured before.
 pub(crate) fn compare(
     workspace: &Workspace,
     steps: &mut Steps,
@@ -49,12 +50,14 @@ pub(crate) fn compare(
         compare.current_dir(&folder).args(["--only", PEERS, "--server", &server, "--out", name]).args(args);
         run(&mut compare)
     };
-    steps.step("messages", || {
-        let given: Vec<&str> = times.iter().map(String::as_str).collect();
-        let times = if given.is_empty() { &TIMES[..] } else { &given };
-        measure("trunkline", &[&["--scenarios", SCENARIOS], times].concat())
-    })?;
-    steps.step("idle", || measure("trunkline-idle", &["--scenarios", IDLE, "--rounds", "1"]))?;
+    if times != ["report"] {
+        steps.step("messages", || {
+            let given: Vec<&str> = times.iter().map(String::as_str).collect();
+            let times = if given.is_empty() { &TIMES[..] } else { &given };
+            measure("trunkline", &[&["--scenarios", SCENARIOS], times].concat())
+        })?;
+        steps.step("idle", || measure("trunkline-idle", &["--scenarios", IDLE, "--rounds", "1"]))?;
+    }
     steps.step("RESULTS.md", || {
         let read = |name: &str| Results::read(&folder.join("results").join(format!("{name}.json")));
         let tables = tables(workspace, &folder, &read("trunkline")?, &read("trunkline-idle")?)?;
@@ -104,11 +107,19 @@ impl Results {
 }
 
 fn cpu_field(scenario: &str) -> &'static str {
-    if scenario == "connect" { "srv_us_per_connect" } else { "srv_us_per_msg" }
+    match scenario {
+        "connect" => "srv_us_per_connect",
+        fan if fan.starts_with("fan") => "srv_us_per_delivery",
+        _ => "srv_us_per_msg",
+    }
 }
 
 fn user_field(scenario: &str) -> &'static str {
-    if scenario == "connect" { "srv_user_us_per_connect" } else { "srv_user_us_per_msg" }
+    match scenario {
+        "connect" => "srv_user_us_per_connect",
+        fan if fan.starts_with("fan") => "srv_user_us_per_delivery",
+        _ => "srv_user_us_per_msg",
+    }
 }
 
 fn servers() -> impl Iterator<Item = &'static str> {

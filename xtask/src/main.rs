@@ -20,7 +20,7 @@ usage: cargo xtask <task>
   fuzz [seconds]     random input into every decoder and state machine, 20 seconds each unless said otherwise
   bench [folder..]   build bench-server; with the folder of `compare.py`, measure it beside its peers (20 minutes, on a
                      machine that does nothing else) and write the tables of bench/RESULTS.md; further words go to
-                     `compare.py` in place of its times
+                     `compare.py` in place of its times; `report` measures nothing
   instructions       count what the hot paths cost, by callgrind, and compare it with bench/instructions.json; `bless` makes
                      the new counts the known ones";
 
