@@ -16,6 +16,11 @@ use crate::workspace::Workspace;
 /// Each scenario with the two counts whose difference is measured.
 const SCENARIOS: [(&str, u64, u64); 4] =
     [("decode", 1_000, 11_000), ("encode", 1_000, 11_000), ("dispatch", 100, 1_100), ("broadcast", 20, 120)];
+/// Programs that count bytes on the heap, with how many clients.
+const HEAP: [(&str, &str, &str); 2] = [
+    ("heap", "2000", "bytes for an idle connection"),
+    ("sessions", "20000", "bytes for an idle session without a network"),
+];
 /// How far a count may be above the known one. What varies from run to run is the order within hash tables: under 1 % (seen).
 const TOLERANCE: f64 = 0.05;
 
@@ -23,7 +28,7 @@ const TOLERANCE: f64 = 0.05;
 pub(crate) fn check(workspace: &Workspace, bless: bool) -> Result<(), Failure> {
     let mut build = workspace.cargo();
     build.args(["build", "--release", "--locked", "--package", "trunkline-bench"]);
-    run(build.args(["--example", "instructions", "--example", "heap"]))?;
+    run(build.args(["--example", "instructions", "--example", "heap", "--example", "sessions"]))?;
     let compiler = output(Command::new("rustc").arg("--version"))?;
     let compiler = format!("{} {}", compiler.trim(), std::env::consts::ARCH);
     let path = workspace.root.join("bench/instructions.json");
@@ -47,13 +52,11 @@ pub(crate) fn check(workspace: &Workspace, bless: bool) -> Result<(), Failure> {
         let total = count(workspace, scenario, many)? - count(workspace, scenario, few)?;
         note(scenario, "instructions", total / (many - few));
     }
-    let heap = output(&mut Command::new(workspace.release_binary("examples/heap")))?;
-    let bytes = heap.split_whitespace().next().and_then(|bytes| bytes.parse().ok());
-    note(
-        "heap",
-        "bytes for an idle connection",
-        bytes.ok_or_else(|| Failure::new(format!("heap says: {heap}")))?,
-    );
+    for (program, count, what) in HEAP {
+        let said = output(Command::new(workspace.release_binary(&format!("examples/{program}"))).arg(count))?;
+        let bytes = said.split_whitespace().next().and_then(|bytes| bytes.parse().ok());
+        note(program, what, bytes.ok_or_else(|| Failure::new(format!("{program} says: {said}")))?);
+    }
     if bless {
         known.insert(compiler, Value::Object(counts));
         let text = serde_json::to_string_pretty(&known).map_err(|error| fail(error.to_string()))?;

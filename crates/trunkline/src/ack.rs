@@ -24,12 +24,12 @@ use crate::wire::{HEADROOM, Packet};
 
 /// The answers that a socket owes, by ack id. An answer counts once, and only from a socket that was asked.
 #[derive(Default)]
-pub(crate) struct PendingAcks(Mutex<Waiting>);
+pub(crate) struct PendingAcks(Mutex<Option<Box<Waiting>>>);
 
+/// Most sockets are asked for nothing and have none.
 #[derive(Default)]
 struct Waiting {
-    #[expect(clippy::box_collection, reason = "most sockets are asked for nothing: eight bytes, not 48")]
-    asked: Option<Box<HashMap<u64, Asked>>>,
+    asked: HashMap<u64, Asked>,
     closed: bool,
     /// Answers that handlers of this client wait for.
     by_handlers: u32,
@@ -57,8 +57,9 @@ impl PendingAcks {
     /// False after the disconnect.
     fn ask(&self, id: u64, asked: Asked) -> bool {
         let mut waiting = self.0.lock();
+        let waiting = waiting.get_or_insert_default();
         if !waiting.closed {
-            waiting.asked.get_or_insert_default().insert(id, asked);
+            waiting.asked.insert(id, asked);
         }
         !waiting.closed
     }
@@ -68,10 +69,11 @@ impl PendingAcks {
     }
 
     fn take(&self, id: u64) -> Option<Asked> {
-        let mut waiting = self.0.lock();
-        let asked = waiting.asked.as_mut()?.remove(&id);
-        if waiting.asked.as_ref().is_some_and(|asked| asked.is_empty()) {
-            waiting.asked = None;
+        let mut place = self.0.lock();
+        let waiting = place.as_mut()?;
+        let asked = waiting.asked.remove(&id);
+        if waiting.is_idle() {
+            *place = None;
         }
         asked
     }
@@ -89,27 +91,38 @@ impl PendingAcks {
 
     /// Whether a handler of this client waits for a direct answer.
     pub(crate) fn is_awaited_by_handler(&self) -> bool {
-        self.0.lock().by_handlers > 0
+        self.0.lock().as_ref().is_some_and(|waiting| waiting.by_handlers > 0)
     }
 
     fn handler_waits(&self, waits: bool) {
-        let mut waiting = self.0.lock();
+        let mut place = self.0.lock();
+        let waiting = place.get_or_insert_default();
         waiting.by_handlers =
             if waits { waiting.by_handlers + 1 } else { waiting.by_handlers.saturating_sub(1) };
+        if waiting.is_idle() {
+            *place = None;
+        }
     }
 
     /// The socket is gone: whoever waits is told.
     pub(crate) fn close(&self) {
         let asked = {
             let mut waiting = self.0.lock();
+            let waiting = waiting.get_or_insert_default();
             waiting.closed = true;
-            waiting.asked.take()
+            std::mem::take(&mut waiting.asked)
         };
-        for (_, asked) in asked.into_iter().flat_map(|asked| *asked) {
+        for (_, asked) in asked {
             if let Asked::Many(many) = asked {
                 many.one_less();
             }
         }
+    }
+}
+
+impl Waiting {
+    fn is_idle(&self) -> bool {
+        self.asked.is_empty() && self.by_handlers == 0 && !self.closed
     }
 }
 

@@ -31,22 +31,43 @@ use crate::wire::{HEADROOM, Packet};
 pub(crate) struct Client {
     io: Arc<IoCore>,
     session: Arc<Session>,
-    decoder: sio::Decoder,
     sockets: SmallVec<[Entry; 1]>,
+    /// `None` while there is nothing in it.
+    aside: Option<Box<Aside>>,
+    /// The bound was reached, and half of it is still waiting: reading goes on below that, not after each event.
+    full: bool,
+    /// A rule was broken: nothing more is taken.
+    ending: bool,
+}
+
+/// What an idle client has not.
+#[derive(Default)]
+struct Aside {
+    /// While the attachments of a packet are to come.
+    decoder: Option<sio::Decoder>,
+    /// Until when they have to come.
+    attachments_deadline: Option<Instant>,
     entering: Vec<Entering>,
+    /// Until when it has to enter a namespace.
+    connect_deadline: Option<Instant>,
     /// Namespaces that the server took the client out of: what was under way for them is dropped, not a violation.
     left: Vec<Arc<str>>,
     /// Events that wait for a handler, and their bytes.
     pending: usize,
     pending_bytes: usize,
-    /// The bound was reached, and half of it is still waiting: reading goes on below that, not after each event.
-    full: bool,
-    /// Until when it has to enter a namespace.
-    connect_deadline: Option<Instant>,
-    /// Until when the attachments of a packet have to come.
-    attachments_deadline: Option<Instant>,
-    /// A rule was broken: nothing more is taken.
-    ending: bool,
+}
+
+impl Aside {
+    fn is_empty(&self) -> bool {
+        let Self { decoder, attachments_deadline, entering, connect_deadline, left, pending, pending_bytes } =
+            self;
+        decoder.is_none()
+            && attachments_deadline.is_none()
+            && entering.is_empty()
+            && connect_deadline.is_none()
+            && left.is_empty()
+            && (*pending, *pending_bytes) == (0, 0)
+    }
 }
 
 /// A socket and what runs for it.
@@ -84,22 +105,35 @@ const EVENT_COST: usize = 64;
 
 impl Client {
     pub(crate) fn new(io: Arc<IoCore>, session: Arc<Session>) -> Self {
-        let limits = sio::Limits { max_attachments: io.config.max_attachments, ..sio::Limits::default() };
         let connect_deadline = Some(Instant::now() + io.config.connect_timeout);
-        Self {
-            decoder: sio::Decoder::new(io.config.parser, limits),
-            io,
-            session,
-            sockets: SmallVec::new(),
-            entering: Vec::new(),
-            left: Vec::new(),
-            pending: 0,
-            pending_bytes: 0,
-            full: false,
-            connect_deadline,
-            attachments_deadline: None,
-            ending: false,
+        let aside = Some(Box::new(Aside { connect_deadline, ..Aside::default() }));
+        Self { io, session, sockets: SmallVec::new(), aside, full: false, ending: false }
+    }
+
+    fn aside(&mut self) -> &mut Aside {
+        self.aside.get_or_insert_default()
+    }
+
+    /// Gives the place back when nothing is in it any more.
+    fn tidy(&mut self) {
+        if self.aside.as_ref().is_some_and(|aside| aside.is_empty()) {
+            self.aside = None;
         }
+    }
+
+    fn entering(&self) -> &[Entering] {
+        self.aside.as_ref().map_or(&[], |aside| &aside.entering)
+    }
+
+    /// Namespaces that the server took it out of.
+    fn left(&self) -> &[Arc<str>] {
+        self.aside.as_ref().map_or(&[], |aside| &aside.left)
+    }
+
+    fn new_decoder(&self) -> sio::Decoder {
+        let config = &self.io.config;
+        let limits = sio::Limits { max_attachments: config.max_attachments, ..sio::Limits::default() };
+        sio::Decoder::new(config.parser, limits)
     }
 
     fn on_packet(&mut self, packet: sio::Packet<'_>, cx: &mut Context<'_>) -> Result<(), CloseReason> {
@@ -109,7 +143,7 @@ impl Client {
         match (packet.kind, found) {
             (Kind::Connect { .. }, Some(_)) => self.violate(Violation::DuplicateConnect),
             (Kind::Connect { auth, query }, None) => {
-                if self.entering.iter().any(|e| *e.namespace == *packet.nsp) {
+                if self.entering().iter().any(|e| *e.namespace == *packet.nsp) {
                     self.violate(Violation::DuplicateConnect);
                     return Ok(());
                 }
@@ -142,7 +176,7 @@ impl Client {
                     tracing::debug!(?socket, id, "an acknowledgement that nobody waits for");
                 }
             }
-            (_, None) if self.left.iter().any(|name| **name == *packet.nsp) => {}
+            (_, None) if self.left().iter().any(|name| **name == *packet.nsp) => {}
             (_, None) if self.sockets.iter().any(is_named) => {}
             // In protocol 4 a client may leave what it never entered, as the reference allows.
             (Kind::Disconnect, None) if self.session.version == Version::V3 => {}
@@ -167,10 +201,11 @@ impl Client {
             return Ok(());
         }
         let args = args.to_owned();
-        self.pending += 1;
-        self.pending_bytes += args.size() + name.len() + EVENT_COST;
+        let aside = self.aside.get_or_insert_default();
+        aside.pending += 1;
+        aside.pending_bytes += args.size() + name.len() + EVENT_COST;
         let config = &self.io.config;
-        if self.pending >= config.max_pending_events || self.pending_bytes >= config.max_pending_bytes {
+        if aside.pending >= config.max_pending_events || aside.pending_bytes >= config.max_pending_bytes {
             self.full = true;
         }
         self.session.engine.budget.add(args.size() + name.len() + EVENT_COST);
@@ -211,11 +246,12 @@ impl Client {
             };
             if let Event::Message { name, args, .. } = &event {
                 let cost = args.size() + name.len() + EVENT_COST;
-                self.pending -= 1;
-                self.pending_bytes -= cost;
+                let aside = self.aside.get_or_insert_default();
+                aside.pending -= 1;
+                aside.pending_bytes -= cost;
                 let config = &self.io.config;
-                if self.pending <= config.max_pending_events / 2
-                    && self.pending_bytes <= config.max_pending_bytes / 2
+                if aside.pending <= config.max_pending_events / 2
+                    && aside.pending_bytes <= config.max_pending_bytes / 2
                 {
                     self.full = false;
                 }
@@ -252,20 +288,22 @@ impl Client {
             return self.refuse(name, &Refusal::new(INVALID_NAMESPACE));
         }
         let inside = self.sockets.iter().filter(|e| !e.gone || e.run.is_some()).count();
-        if inside + self.entering.len() >= self.io.config.max_namespaces {
+        if inside + self.entering().len() >= self.io.config.max_namespaces {
             return self.refuse(name, &Refusal::new("Too many namespaces"));
         }
-        self.left.retain(|left| **left != *name);
         let namespace: Arc<str> = Arc::from(name);
         let future =
             Box::pin(admit(Arc::clone(&self.io), Arc::clone(&self.session), Arc::clone(&namespace), auth));
-        self.entering.push(Entering { namespace, future });
+        let aside = self.aside();
+        aside.left.retain(|left| **left != *name);
+        aside.entering.push(Entering { namespace, future });
         self.poll_entering(cx);
     }
 
     fn poll_entering(&mut self, cx: &mut Context<'_>) {
         let mut index = 0;
-        while let Some(entering) = self.entering.get_mut(index) {
+        while let Some(aside) = &mut self.aside {
+            let Some(entering) = aside.entering.get_mut(index) else { break };
             let result = match guard_poll(&mut entering.future, cx) {
                 Ok(Poll::Pending) => {
                     index += 1;
@@ -277,16 +315,13 @@ impl Client {
                     Err(Refusal::new(crate::handler::INTERNAL))
                 }
             };
-            let entering = self.entering.swap_remove(index);
+            let entering = aside.entering.swap_remove(index);
             match result {
                 Ok(entered) => self.entered(entered, cx),
                 Err(refusal) => self.refuse(&entering.namespace, &refusal),
             }
         }
-        if self.entering.is_empty() {
-            // Most clients enter once and then stay for long: an idle one does not keep the place.
-            self.entering = Vec::new();
-        }
+        self.tidy();
     }
 
     fn entered(&mut self, entered: Entered, cx: &mut Context<'_>) {
@@ -301,12 +336,12 @@ impl Client {
                     let name: Arc<str> = Arc::clone(&namespace.namespace().name);
                     let engine = Arc::clone(&self.session.engine);
                     let future = Box::pin(check(Arc::clone(&self.io), engine, namespace, admission, true));
-                    self.entering.push(Entering { namespace: name, future });
+                    self.aside().entering.push(Entering { namespace: name, future });
                     return;
                 }
             },
         };
-        self.connect_deadline = None;
+        self.aside().connect_deadline = None;
         self.sockets.push(Entry { socket, run: None, gone: false });
         self.queue(self.sockets.len() - 1, Event::Connected, cx);
     }
@@ -495,10 +530,9 @@ impl SessionApp for Client {
         if self.ending {
             return Ok(());
         }
-        // The packet borrows the decoder, so that goes aside for a moment.
-        let limits = sio::Limits::default();
-        let mut decoder =
-            std::mem::replace(&mut self.decoder, sio::Decoder::new(self.io.config.parser, limits));
+        // Between packets there is none: it holds nothing then.
+        let decoder = self.aside.as_mut().and_then(|aside| aside.decoder.take());
+        let mut decoder = decoder.unwrap_or_else(|| self.new_decoder());
         let held = decoder.buffered();
         let decoded = match &message {
             eio::Message::Text(text) => decoder.decode_text(text),
@@ -521,12 +555,15 @@ impl SessionApp for Client {
         // What comes in counts too: over the bound nobody may make us hold more.
         let result =
             if holds > held && budget.is_over() { Err(CloseReason::InboundOverflow) } else { result };
-        self.attachments_deadline = match (decoder.is_waiting(), self.attachments_deadline) {
-            (false, _) => None,
-            (true, Some(deadline)) => Some(deadline),
-            (true, None) => Some(Instant::now() + self.io.config.attachments_timeout),
-        };
-        self.decoder = decoder;
+        if decoder.is_waiting() {
+            let until = Instant::now() + self.io.config.attachments_timeout;
+            let aside = self.aside();
+            aside.attachments_deadline.get_or_insert(until);
+            aside.decoder = Some(decoder);
+        } else if let Some(aside) = &mut self.aside {
+            aside.attachments_deadline = None;
+            self.tidy();
+        }
         result
     }
 
@@ -541,20 +578,22 @@ impl SessionApp for Client {
     }
 
     fn poll_timeout(&self) -> Option<Instant> {
-        [self.connect_deadline, self.attachments_deadline].into_iter().flatten().min()
+        let aside = self.aside.as_ref()?;
+        [aside.connect_deadline, aside.attachments_deadline].into_iter().flatten().min()
     }
 
     fn handle_timeout(&mut self, now: Instant, _: &mut Context<'_>) -> Result<(), CloseReason> {
-        if self.connect_deadline.is_some_and(|d| d <= now) {
-            self.connect_deadline = None;
+        let Some(aside) = &mut self.aside else { return Ok(()) };
+        if aside.attachments_deadline.is_some_and(|d| d <= now) {
+            aside.attachments_deadline = None;
+            return Err(CloseReason::ParseError);
+        }
+        if aside.connect_deadline.is_some_and(|d| d <= now) {
+            aside.connect_deadline = None;
             if self.sockets.is_empty() {
                 tracing::debug!(session = ?self.session, "entered no namespace in time");
                 self.session.command(Command::Finish(CloseReason::ForcedClose));
             }
-        }
-        if self.attachments_deadline.is_some_and(|d| d <= now) {
-            self.attachments_deadline = None;
-            return Err(CloseReason::ParseError);
         }
         Ok(())
     }
@@ -562,15 +601,19 @@ impl SessionApp for Client {
     fn on_left(&mut self, socket: Socket, reason: DisconnectReason, cx: &mut Context<'_>) {
         let Some(index) = self.sockets.iter().position(|e| e.socket == socket) else { return };
         let name = &socket.namespace_core().name;
-        if !self.left.contains(name) && self.left.len() < self.io.config.max_namespaces {
-            self.left.push(Arc::clone(name));
+        let most = self.io.config.max_namespaces;
+        let left = &mut self.aside().left;
+        if !left.contains(name) && left.len() < most {
+            left.push(Arc::clone(name));
         }
         self.sockets[index].gone = true;
         self.queue(index, Event::Gone(reason), cx);
     }
 
     fn on_disconnect_all(&mut self, _: &mut Context<'_>) {
-        self.entering.clear();
+        if let Some(aside) = &mut self.aside {
+            aside.entering.clear();
+        }
         self.sockets.iter().filter(|e| !e.gone).for_each(|e| e.socket.disconnect(false));
         self.session.command(Command::Finish(CloseReason::ForcedClose));
     }
@@ -584,11 +627,12 @@ impl SessionApp for Client {
     }
 
     fn on_close(&mut self, reason: CloseReason, cx: &mut Context<'_>) {
-        self.entering.clear();
-        self.connect_deadline = None;
-        self.attachments_deadline = None;
-        self.session.engine.budget.sub(self.decoder.buffered());
-        self.decoder = sio::Decoder::new(self.io.config.parser, sio::Limits::default());
+        if let Some(aside) = &mut self.aside {
+            aside.entering.clear();
+            (aside.connect_deadline, aside.attachments_deadline) = (None, None);
+            let held = aside.decoder.take().map_or(0, |decoder| decoder.buffered());
+            self.session.engine.budget.sub(held);
+        }
         for index in 0..self.sockets.len() {
             let entry = &mut self.sockets[index];
             // False also if the application disconnects it at this moment: `on_left` follows.
@@ -608,7 +652,10 @@ impl SessionApp for Client {
 impl Drop for Client {
     fn drop(&mut self) {
         // Only if the runtime ended before the session did.
-        self.session.engine.budget.sub(self.pending_bytes + self.decoder.buffered());
+        if let Some(aside) = &self.aside {
+            let held = aside.decoder.as_ref().map_or(0, |decoder| decoder.buffered());
+            self.session.engine.budget.sub(aside.pending_bytes + held);
+        }
         for entry in &self.sockets {
             entry.socket.exit(DisconnectReason::TransportClose);
             entry.socket.forget_listeners();
@@ -666,3 +713,5 @@ fn query_object(query: &str) -> serde_json::Value {
         .collect::<serde_json::Map<_, _>>()
         .into()
 }
+
+const _: () = assert!(size_of::<Client>() <= 64, "a client's half of a session must stay small: a server has one for each client");

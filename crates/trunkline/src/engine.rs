@@ -101,6 +101,8 @@ pub(crate) trait SessionApp: Send {
 /// What all sessions share.
 pub(crate) struct EngineCore {
     pub(crate) config: Config,
+    /// Those of `config` that the sessions' machines share.
+    pub(crate) periods: Arc<eio::Config>,
     pub(crate) shards: Arc<[Arc<Shard>]>,
     pub(crate) budget: Arc<Budget>,
     pub(crate) metrics: Arc<Metrics>,
@@ -144,8 +146,15 @@ impl EngineCore {
             Parts { shards: Arc::clone(&shards), budget: Arc::clone(&budget), metrics: Arc::clone(&metrics) };
         let handshakes = config.max_handshakes_per_second.map(|rate| Rate::per_second(rate, Instant::now()));
         let flushers = (0..count).map(|_| Arc::new(AtomicBool::new(false))).collect();
+        let periods = Arc::new(eio::Config {
+            ping_interval: config.ping_interval,
+            ping_timeout: config.ping_timeout,
+            upgrade_timeout: config.upgrade_timeout,
+            close_timeout: config.close_timeout,
+        });
         Arc::new(Self {
             config,
+            periods,
             shards,
             budget,
             metrics,

@@ -3,7 +3,9 @@
 //! A membership costs 12 bytes in the room and 8 in the socket. A socket's own-id room is not stored: a name is looked up
 //! among the rooms and among the ids.
 
-use std::collections::HashMap;
+use std::borrow::Borrow;
+use std::collections::{HashMap, HashSet};
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use slab::Slab;
@@ -24,8 +26,38 @@ pub(crate) struct Rooms {
 #[derive(Default)]
 struct NamespaceRooms {
     all: Vec<MemberRef>,
-    by_id: HashMap<SocketId, u32>,
+    by_id: HashSet<ById>,
     by_name: HashMap<Arc<str>, u32>,
+}
+
+/// A socket, found by its id.
+struct ById(Socket);
+
+impl Borrow<str> for ById {
+    fn borrow(&self) -> &str {
+        self.0.id().as_str()
+    }
+}
+
+impl PartialEq for ById {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.id() == other.0.id()
+    }
+}
+
+impl Eq for ById {}
+
+impl Hash for ById {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.id().as_str().hash(state);
+    }
+}
+
+impl NamespaceRooms {
+    /// The place of the socket of this id.
+    fn by_id(&self, id: &str) -> Option<u32> {
+        self.by_id.get(id).map(|found| found.0.member())
+    }
 }
 
 /// One socket.
@@ -92,7 +124,7 @@ pub enum RoomEvent {
 }
 
 impl Rooms {
-    /// Admits a socket; gives its place.
+    /// Admits a socket, which is told its place.
     pub(crate) fn insert(
         &mut self,
         namespace: u32,
@@ -111,7 +143,9 @@ impl Rooms {
             mark: 0,
         }));
         rooms.all.push(MemberRef { member, slot });
-        rooms.by_id.insert(socket.id().clone(), member);
+        // A client that has come back has the id that it had.
+        rooms.by_id.replace(ById(socket.clone()));
+        socket.set_member(member);
         let room: Arc<str> = Arc::from(socket.id().as_str());
         events.push(RoomEvent::Create { room: Arc::clone(&room) });
         events.push(RoomEvent::Join { room, socket: socket.id().clone() });
@@ -134,7 +168,7 @@ impl Rooms {
             if let Some(moved) = rooms.all.get(removed.place as usize) {
                 self.members[moved.member as usize].place = removed.place;
             }
-            rooms.by_id.remove(id);
+            rooms.by_id.remove(id.as_str());
             shrink(&mut rooms.all);
             if rooms.all.is_empty() {
                 self.namespaces.remove(&removed.namespace);
@@ -242,8 +276,7 @@ impl Rooms {
 
     /// The socket of this id.
     pub(crate) fn socket(&self, namespace: u32, id: &SocketId) -> Option<Socket> {
-        let member = *self.namespaces.get(&namespace)?.by_id.get(id)?;
-        Some(self.members[member as usize].socket.clone())
+        Some(self.namespaces.get(&namespace)?.by_id.get(id.as_str())?.0.clone())
     }
 
     /// Names of the rooms that have members, own-id rooms left out.
@@ -257,7 +290,7 @@ impl Rooms {
     /// Calls `each` once for every receiver of `target`.
     pub(crate) fn select(&mut self, namespace: u32, target: &Target, mut each: impl FnMut(Slot, &Socket)) {
         let Some(rooms) = self.namespaces.get(&namespace) else { return };
-        let by_id = |id: &str| rooms.by_id.get(id).copied();
+        let by_id = |id: &str| rooms.by_id(id);
         let room = |name: &str| rooms.by_name.get(name).map(|r| &self.rooms[*r as usize]);
         let sender = target.sender.as_ref().and_then(|id| by_id(id.as_str()));
         if target.except.is_empty() && target.rooms.len() <= 1 {
@@ -286,7 +319,7 @@ impl Rooms {
             for m in rooms.by_name.get(name).map_or(&[][..], |r| &self.rooms[*r as usize].members) {
                 self.members[m.member as usize].mark = mark;
             }
-            if let Some(&member) = rooms.by_id.get(&**name) {
+            if let Some(member) = rooms.by_id(name) {
                 self.members[member as usize].mark = mark;
             }
         }
@@ -303,7 +336,7 @@ impl Rooms {
             for m in rooms.by_name.get(name).map_or(&[][..], |r| &self.rooms[*r as usize].members) {
                 visit(&mut self.members, m.member);
             }
-            if let Some(&member) = rooms.by_id.get(&**name) {
+            if let Some(member) = rooms.by_id(name) {
                 visit(&mut self.members, member);
             }
         }

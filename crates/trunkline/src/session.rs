@@ -44,7 +44,8 @@ pub(crate) struct Session {
 
 #[derive(Default)]
 struct Mail {
-    commands: VecDeque<Command>,
+    #[expect(clippy::box_collection, reason = "nearly all sessions have none: eight bytes, not 32")]
+    commands: Option<Box<VecDeque<Command>>>,
     waker: Option<Waker>,
     /// The task is gone.
     ended: bool,
@@ -130,7 +131,7 @@ impl Session {
             if mail.ended {
                 return;
             }
-            mail.commands.push_back(command);
+            mail.commands.get_or_insert_default().push_back(command);
             self.has_mail.store(true, Ordering::Release);
             mail.waker.clone()
         };
@@ -173,11 +174,15 @@ impl Session {
             return None;
         }
         let mut mail = self.mail.lock();
-        let command = mail.commands.pop_front();
-        if mail.commands.is_empty() {
+        let commands = mail.commands.as_mut()?;
+        let command = commands.pop_front();
+        if commands.is_empty() {
             self.has_mail.store(false, Ordering::Release);
-            // A few places are kept: a polling client leaves a command with each POST.
-            mail.commands.shrink_to(4);
+            match self.transport() {
+                // A few places are kept: a polling client leaves a command with each POST.
+                TransportKind::Polling => commands.shrink_to(4),
+                TransportKind::WebSocket => mail.commands = None,
+            }
         }
         command
     }
@@ -200,3 +205,5 @@ impl std::fmt::Debug for Session {
         write!(f, "Session({}…)", &self.sid.as_str()[..8])
     }
 }
+
+const _: () = assert!(size_of::<Session>() <= 112, "a session must stay small: a server has one for each client");

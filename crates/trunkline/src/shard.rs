@@ -4,7 +4,9 @@
 //! An emit puts shared packets into outboxes under the lock and wakes the flusher once; see [`crate::flush`].
 //! A shard is a lock, not an actor: a push from any thread takes effect in program order.
 
-use std::collections::{HashMap, VecDeque};
+use std::borrow::Borrow;
+use std::collections::{HashSet, VecDeque};
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 use std::task::Waker;
 use std::time::Instant;
@@ -35,9 +37,32 @@ pub(crate) struct Shard {
     pub(crate) index: usize,
     state: Mutex<State>,
     /// Sessions by their secret id.
-    sessions: Mutex<HashMap<Id, Arc<Session>>>,
+    sessions: Mutex<HashSet<BySid>>,
     pub(crate) alarms: Alarms,
     pub(crate) counters: ShardCounters,
+}
+
+/// A session, found by its secret id.
+struct BySid(Arc<Session>);
+
+impl Borrow<Id> for BySid {
+    fn borrow(&self) -> &Id {
+        &self.0.sid
+    }
+}
+
+impl PartialEq for BySid {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.sid == other.0.sid
+    }
+}
+
+impl Eq for BySid {}
+
+impl Hash for BySid {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.sid.hash(state);
+    }
 }
 
 /// What the shard's lock guards.
@@ -105,7 +130,7 @@ impl Shard {
                 pressed: false,
                 generation: 0,
             }),
-            sessions: Mutex::new(HashMap::new()),
+            sessions: Mutex::default(),
             alarms: Alarms::new(Instant::now()),
             counters: ShardCounters::default(),
         })
@@ -129,11 +154,11 @@ impl Shard {
 
     /// Finds a session by its secret id.
     pub(crate) fn session(&self, sid: &Id) -> Option<Arc<Session>> {
-        self.sessions.lock().get(sid).cloned()
+        self.sessions.lock().get(sid).map(|found| Arc::clone(&found.0))
     }
 
     pub(crate) fn insert_session(&self, session: &Arc<Session>) {
-        self.sessions.lock().insert(session.sid, Arc::clone(session));
+        self.sessions.lock().insert(BySid(Arc::clone(session)));
     }
 
     pub(crate) fn remove_session(&self, sid: &Id) {
@@ -142,7 +167,7 @@ impl Shard {
 
     /// All sessions, at this moment.
     pub(crate) fn sessions(&self) -> Vec<Arc<Session>> {
-        self.sessions.lock().values().cloned().collect()
+        self.sessions.lock().iter().map(|found| Arc::clone(&found.0)).collect()
     }
 
     /// Wakes the sessions whose alarm has rung.

@@ -37,68 +37,105 @@ use crate::wire::{HEADROOM, Packet};
 
 /// The public id of a socket: 20 characters, another one in each namespace. Clients of Engine.IO 3 compute their ids
 /// themselves, from the session's id: theirs are that, or `<namespace>#<sid>` (SECURITY.md says what that means).
-#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct SocketId(Arc<str>);
+#[derive(Clone)]
+pub struct SocketId(Text);
+
+/// Nearly all ids have 20 characters: those need no allocation.
+#[derive(Clone)]
+enum Text {
+    Short(Id),
+    Other(Arc<str>),
+}
 
 impl SocketId {
     pub(crate) fn random() -> Self {
-        Self(Arc::from(Id::random().as_str()))
+        Self(Text::Short(Id::random()))
     }
 
     pub(crate) fn for_v3(namespace: &str, sid: &Id) -> Self {
         if namespace == "/" {
-            Self(Arc::from(sid.as_str()))
+            Self(Text::Short(*sid))
         } else {
-            Self(Arc::from(format!("{namespace}#{sid}")))
+            Self(Text::Other(Arc::from(format!("{namespace}#{sid}"))))
         }
     }
 
     /// The id as text.
     pub fn as_str(&self) -> &str {
-        &self.0
+        match &self.0 {
+            Text::Short(id) => id.as_str(),
+            Text::Other(text) => text,
+        }
+    }
+}
+
+// All as those of the text, by which ids are looked up.
+impl PartialEq for SocketId {
+    fn eq(&self, other: &Self) -> bool {
+        self.as_str() == other.as_str()
+    }
+}
+
+impl Eq for SocketId {}
+
+impl PartialOrd for SocketId {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for SocketId {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        self.as_str().cmp(other.as_str())
+    }
+}
+
+impl std::hash::Hash for SocketId {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        self.as_str().hash(state);
     }
 }
 
 impl From<&str> for SocketId {
     /// The id that a client sent; whether there is such a socket, [`Namespace::socket`] tells.
     fn from(text: &str) -> Self {
-        Self(Arc::from(text))
+        Self(text.parse().map_or_else(|_| Text::Other(Arc::from(text)), Text::Short))
     }
 }
 
 impl Borrow<str> for SocketId {
     fn borrow(&self) -> &str {
-        &self.0
+        self.as_str()
     }
 }
 
 impl AsRef<str> for SocketId {
     fn as_ref(&self) -> &str {
-        &self.0
+        self.as_str()
     }
 }
 
 impl fmt::Display for SocketId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(self.as_str())
     }
 }
 
 impl fmt::Debug for SocketId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "SocketId({})", self.0)
+        write!(f, "SocketId({self})")
     }
 }
 
 impl Serialize for SocketId {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&self.0)
+        serializer.serialize_str(self.as_str())
     }
 }
 
 impl<'de> Deserialize<'de> for SocketId {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Ok(Self(Arc::from(String::deserialize(deserializer)?)))
+        Ok(Self::from(String::deserialize(deserializer)?.as_str()))
     }
 }
 
@@ -114,15 +151,20 @@ pub(crate) struct SocketCore {
     /// Its place in the shard's rooms.
     member: AtomicU32,
     state: AtomicU8,
-    auth: Option<Box<OwnedArgs>>,
-    /// In a namespace with recovery.
-    recoverable: Option<Box<Recoverable>>,
+    origin: Option<Box<Origin>>,
     pub(crate) acks: PendingAcks,
     /// The client repeats events with the same ack id.
     pub(crate) keeps_ids: AtomicBool,
     /// What was answered to events with a key.
     keys: OnceLock<Arc<Keys>>,
     extras: Mutex<Option<Box<Extras>>>,
+}
+
+/// With what a socket has come, if with anything.
+struct Origin {
+    auth: Option<OwnedArgs>,
+    /// In a namespace with recovery.
+    recoverable: Option<Recoverable>,
 }
 
 /// What makes a socket known when it comes back.
@@ -173,8 +215,8 @@ impl Socket {
             session,
             member: AtomicU32::new(NO_MEMBER),
             state: AtomicU8::new(CONNECTING),
-            auth: auth.map(Box::new),
-            recoverable: recoverable.map(Box::new),
+            origin: (auth.is_some() || recoverable.is_some())
+                .then(|| Box::new(Origin { auth, recoverable })),
             acks: PendingAcks::default(),
             keeps_ids: AtomicBool::new(false),
             keys: OnceLock::new(),
@@ -205,7 +247,7 @@ impl Socket {
     /// What the client sent to prove who it is, as `T`; `None` if it sent nothing or something else. Clients of protocol 4
     /// send it as the query of the namespace: an object of strings.
     pub fn auth<T: DeserializeOwned>(&self) -> Option<T> {
-        self.0.auth.as_ref()?.as_args().next()?.deserialize().ok()
+        self.raw_auth()?.as_args().next()?.deserialize().ok()
     }
 
     /// What was answered to events with a key, in this session: before a connection that was lost, too.
@@ -213,7 +255,7 @@ impl Socket {
         let new = || Keys::new(settings, &self.0.session.engine.budget);
         // Events may be handled after the disconnect. It is looked for under the lock that `exit` takes afterwards.
         let has_left = || self.0.state.load(Ordering::Acquire) == DISCONNECTED;
-        let keys = self.0.keys.get_or_init(|| match &self.0.recoverable {
+        let keys = self.0.keys.get_or_init(|| match self.recoverable() {
             Some(recoverable) => self.0.namespace.kept_keys.of(recoverable.pid, has_left, new),
             None => new(),
         });
@@ -221,7 +263,21 @@ impl Socket {
     }
 
     pub(crate) fn raw_auth(&self) -> Option<&OwnedArgs> {
-        self.0.auth.as_deref()
+        self.0.origin.as_ref()?.auth.as_ref()
+    }
+
+    fn recoverable(&self) -> Option<&Recoverable> {
+        self.0.origin.as_ref()?.recoverable.as_ref()
+    }
+
+    /// Its place in the shard's rooms; meaningful under the shard's lock, while it is there.
+    pub(crate) fn member(&self) -> u32 {
+        self.0.member.load(Ordering::Acquire)
+    }
+
+    /// The shard's rooms: where it is from now on.
+    pub(crate) fn set_member(&self, member: u32) {
+        self.0.member.store(member, Ordering::Release);
     }
 
     /// Whether it is connected.
@@ -232,7 +288,7 @@ impl Socket {
     /// Whether it is the socket of before a broken connection: its rooms, its [`Socket::data`] and the events that it missed were
     /// restored. See [`Namespace::recovery`].
     pub fn is_recovered(&self) -> bool {
-        self.0.recoverable.as_ref().is_some_and(|r| r.is_recovered)
+        self.recoverable().is_some_and(|r| r.is_recovered)
     }
 
     /// The transport in use.
@@ -310,7 +366,7 @@ impl Socket {
         let budget = &self.0.session.engine.budget;
         budget.relieve();
         // Nobody comes back to a socket that cannot be recovered.
-        let is_kept = is_kept && self.0.recoverable.is_some();
+        let is_kept = is_kept && self.recoverable().is_some();
         let mut bytes = 0;
         let sent = log.emit(encoded, flags.compress, budget, &target, is_kept, |packet| {
             bytes = packet.cost();
@@ -464,7 +520,7 @@ impl Socket {
             let queued = session.shard.with(|state| state.get(session.slot).map_or(0, |outbox| outbox.bytes));
             session.engine.config.max_send_buffer.saturating_sub(queued)
         };
-        let pid = self.0.recoverable.as_ref().map(|recoverable| &recoverable.pid);
+        let pid = self.recoverable().map(|recoverable| &recoverable.pid);
         let (events, rewound) = log.rewind(self, pid, (&room, rewind.0), (&within, free), |past| {
             let mut events = Vec::new();
             let has_joined = session.shard.with(|state| {
@@ -505,7 +561,7 @@ impl Socket {
 
     /// The log that remembers this socket.
     pub(crate) fn log(&self) -> Option<(&NamespaceLog, &Recoverable)> {
-        Some((self.0.namespace.log()?, self.0.recoverable.as_deref()?))
+        Some((self.0.namespace.log()?, self.recoverable()?))
     }
 
     /// The rooms it is in, its own-id room first. In `on_disconnecting`: those it was in.
@@ -689,7 +745,6 @@ impl Socket {
         // Whoever finds it in the rooms finds it connected: all of it under the shard's lock.
         session.shard.with(|state| {
             let member = state.rooms.insert(self.0.namespace.id, self, session.slot, &mut events);
-            self.0.member.store(member, Ordering::Release);
             self.0.state.store(CONNECTED, Ordering::Release);
             for room in rooms {
                 state.rooms.join(member, self, room, &mut events);
@@ -713,7 +768,7 @@ impl Socket {
                 (before == CONNECTED).then(|| state.rooms.remove(member, &mut events))
             });
             // Before it can come back.
-            if let (Some(recoverable), Some(_)) = (&self.0.recoverable, &rooms) {
+            if let (Some(recoverable), Some(_)) = (self.recoverable(), &rooms) {
                 let kept = &self.0.namespace.kept_keys;
                 forgotten = kept.left(recoverable.pid, Instant::now(), is_final(reason));
             }
@@ -854,3 +909,5 @@ pub(crate) fn reason_of(reason: CloseReason) -> DisconnectReason {
         CloseReason::InboundOverflow => DisconnectReason::InboundOverflow,
     }
 }
+
+const _: () = assert!(size_of::<SocketCore>() <= 112, "a socket must stay small: a server has one for each client");

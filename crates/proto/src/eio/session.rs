@@ -1,11 +1,12 @@
 //! The life of one session: heartbeat of both protocols, upgrade to WebSocket, orderly close.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::timer::{Timer, TimerTable};
 use super::{CloseReason, Message, Packet, TransportKind, Version, Violation};
 
-/// The periods of a session. Kept to the millisecond, at most 49 days each.
+/// The periods of sessions.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Config {
     /// v4: from a pong to the next ping; v3: part of the silence allowed to a client. Default 25 s, the
@@ -72,7 +73,7 @@ pub enum Output {
 #[derive(Clone, Debug)]
 pub struct Session {
     timers: TimerTable,
-    periods: Periods,
+    config: Arc<Config>,
     outputs: Outputs,
     version: Version,
     transport: TransportKind,
@@ -84,11 +85,17 @@ pub struct Session {
 
 impl Session {
     /// A session whose handshake was accepted at `now` on `transport`. The first v4 ping is due one
-    /// interval later, never at once: the official suites and slow clients rely on it.
-    pub fn new(config: Config, version: Version, transport: TransportKind, now: Instant) -> Self {
+    /// interval later, never at once: the official suites and slow clients rely on it. Sessions can share
+    /// their `config`.
+    pub fn new(
+        config: impl Into<Arc<Config>>,
+        version: Version,
+        transport: TransportKind,
+        now: Instant,
+    ) -> Self {
         let mut session = Self {
             timers: TimerTable::new(now),
-            periods: Periods::new(config),
+            config: config.into(),
             outputs: Outputs::default(),
             version,
             transport,
@@ -98,7 +105,7 @@ impl Session {
         };
         match version {
             Version::V3 => session.expect_client(now),
-            Version::V4 => session.timers.arm(Timer::Ping, now, session.periods.ping_interval()),
+            Version::V4 => session.timers.arm(Timer::Ping, now, session.config.ping_interval),
         }
         session
     }
@@ -155,7 +162,7 @@ impl Session {
                 // An unasked pong changes nothing: it must not put off the next ping.
                 if self.timers.is_armed(Timer::PongTimeout) {
                     self.timers.disarm(Timer::PongTimeout);
-                    self.timers.arm(Timer::Ping, now, self.periods.ping_interval());
+                    self.timers.arm(Timer::Ping, now, self.config.ping_interval);
                 }
             }
             (Packet::Ping(_), Version::V4) | (Packet::Pong(_), Version::V3) => {
@@ -185,7 +192,7 @@ impl Session {
             || self.outputs.has(Bit::CloseProbe);
         if !refused {
             self.probe = Probe::Opened;
-            self.timers.arm(Timer::Upgrade, now, self.periods.upgrade_timeout());
+            self.timers.arm(Timer::Upgrade, now, self.config.upgrade_timeout);
         }
         !refused
     }
@@ -240,7 +247,7 @@ impl Session {
         self.reason = reason;
         self.drop_probe();
         self.timers.disarm_all();
-        self.timers.arm(Timer::Close, now, self.periods.close_timeout());
+        self.timers.arm(Timer::Close, now, self.config.close_timeout);
         self.outputs.push(Bit::Finish);
     }
 
@@ -263,7 +270,7 @@ impl Session {
                     self.outputs.push(Bit::Ping);
                     let is_late = |due: &Instant| now.saturating_duration_since(*due) > TIMER_GRAIN;
                     let from = due.filter(|due| !is_late(due)).unwrap_or(now);
-                    self.timers.arm(Timer::PongTimeout, from, self.periods.ping_timeout());
+                    self.timers.arm(Timer::PongTimeout, from, self.config.ping_timeout);
                 }
                 Timer::PongTimeout => self.close(CloseReason::PingTimeout),
                 Timer::Upgrade => self.drop_probe(),
@@ -290,7 +297,7 @@ impl Session {
         match self.version {
             Version::V3 => self.expect_client(now),
             Version::V4 if self.timers.is_armed(Timer::PongTimeout) => {
-                self.timers.arm(Timer::PongTimeout, now, self.periods.ping_timeout());
+                self.timers.arm(Timer::PongTimeout, now, self.config.ping_timeout);
             }
             Version::V4 => {}
         }
@@ -312,7 +319,7 @@ impl Session {
 
     /// v3: the client speaks within an interval and a timeout.
     fn expect_client(&mut self, now: Instant) {
-        let silence = self.periods.ping_interval() + self.periods.ping_timeout();
+        let silence = self.config.ping_interval.saturating_add(self.config.ping_timeout);
         self.timers.arm(Timer::PongTimeout, now, silence);
     }
 
@@ -350,43 +357,6 @@ enum Probe {
     Opened,
     /// `2probe` was answered: waiting polls are ended until `5` comes.
     Answered,
-}
-
-/// [`Config`] in milliseconds, a quarter of its size: a server keeps one per session.
-#[derive(Clone, Copy, Debug)]
-struct Periods {
-    ping_interval: u32,
-    ping_timeout: u32,
-    upgrade_timeout: u32,
-    close_timeout: u32,
-}
-
-impl Periods {
-    fn new(config: Config) -> Self {
-        let millis = |period: Duration| u32::try_from(period.as_millis()).unwrap_or(u32::MAX);
-        Self {
-            ping_interval: millis(config.ping_interval),
-            ping_timeout: millis(config.ping_timeout),
-            upgrade_timeout: millis(config.upgrade_timeout),
-            close_timeout: millis(config.close_timeout),
-        }
-    }
-
-    fn ping_interval(self) -> Duration {
-        Duration::from_millis(self.ping_interval.into())
-    }
-
-    fn ping_timeout(self) -> Duration {
-        Duration::from_millis(self.ping_timeout.into())
-    }
-
-    fn upgrade_timeout(self) -> Duration {
-        Duration::from_millis(self.upgrade_timeout.into())
-    }
-
-    fn close_timeout(self) -> Duration {
-        Duration::from_millis(self.close_timeout.into())
-    }
 }
 
 /// The outputs that wait, a bit each.
@@ -450,4 +420,4 @@ const TIMER_GRAIN: Duration = Duration::from_millis(5);
 const NOOP_PERIOD: Duration = Duration::from_millis(100);
 
 const _: () =
-    assert!(size_of::<Session>() <= 96, "a session machine must stay small: a server holds one per client");
+    assert!(size_of::<Session>() <= 56, "a session machine must stay small: a server holds one per client");

@@ -14,7 +14,8 @@ use super::{MAX_HEADER, Violation, deflate, mask};
 /// what still comes (RFC 6455 section 5.5.1). Between messages it holds no buffer.
 #[derive(Debug)]
 pub struct Decoder {
-    limits: Limits,
+    max_message: u32,
+    max_fragments: u32,
     role: Role,
     deflate: bool,
     closed: bool,
@@ -30,7 +31,7 @@ pub struct Limits {
     /// Bytes of a message, default 1,000,000 (the reference server's `maxHttpBufferSize`). Checked on each
     /// header before anything is allocated, on the sum of the fragments and, for a compressed message, both
     /// on its wire form and on what comes out of it. Memory in use for an incomplete message can be twice
-    /// this. Passing it is [`Violation::MessageTooBig`].
+    /// this. At most 4 GiB. Passing it is [`Violation::MessageTooBig`].
     pub max_message: usize,
     /// Frames of a message, default 16,384; empty ones count (CVE-2026-48779). Passing it is
     /// [`Violation::TooManyFragments`].
@@ -62,7 +63,13 @@ impl Decoder {
     /// A decoder at the start of the connection; `deflate` says whether permessage-deflate was agreed (RFC
     /// 7692).
     pub fn new(role: Role, limits: Limits, deflate: bool) -> Self {
-        Self { limits, role, deflate, closed: false, failed: None, partial: None }
+        let max_message = u32::try_from(limits.max_message).unwrap_or(u32::MAX);
+        let max_fragments = limits.max_fragments;
+        Self { max_message, max_fragments, role, deflate, closed: false, failed: None, partial: None }
+    }
+
+    fn max_message(&self) -> usize {
+        usize::try_from(self.max_message).unwrap_or(usize::MAX)
     }
 
     /// Takes bytes from the front of `input` and returns how many, with at most one event.
@@ -267,7 +274,7 @@ impl Decoder {
                     bytes.extend_from_slice(piece);
                     &bytes
                 };
-                deflate::inflate(packed, self.limits.max_message, &mut inflated)?;
+                deflate::inflate(packed, self.max_message(), &mut inflated)?;
                 match opcode {
                     OpCode::Text => {
                         Done::Text(String::from_utf8(inflated).map_err(|_| Violation::InvalidUtf8)?)
@@ -286,8 +293,8 @@ impl Decoder {
             role: self.role,
             deflate: self.deflate,
             open: open.is_some(),
-            may_continue: open.is_some_and(|message| message.fragments < self.limits.max_fragments),
-            room: self.limits.max_message.saturating_sub(open.map_or(0, |message| message.body.len())),
+            may_continue: open.is_some_and(|message| message.fragments < self.max_fragments),
+            room: self.max_message().saturating_sub(open.map_or(0, |message| message.body.len())),
         }
     }
 
@@ -464,6 +471,9 @@ fn parse_close(payload: &[u8]) -> Result<Option<(u16, &str)>, Violation> {
 pub(super) fn is_valid_close_code(code: u16) -> bool {
     matches!(code, 1000..=1003 | 1007..=1014 | 3000..=4999)
 }
+
+const _: () =
+    assert!(size_of::<Decoder>() <= 24, "a decoder must stay small: a server has one for each client");
 
 #[cfg(test)]
 mod tests {

@@ -65,7 +65,7 @@ pub(crate) fn open(upgraded: Upgraded) -> Opened {
         Ok(parts) => return tcp(parts.io.into_inner(), parts.read_buf.to_vec(), Way::Auto),
         Err(upgraded) => upgraded,
     };
-    let stream = WsStream::Other(Box::new(TokioIo::new(upgraded)));
+    let stream = WsStream::Other(Box::new(Box::new(TokioIo::new(upgraded))));
     Opened { stream, early: Vec::new(), head: Vec::new(), way: Way::Boxed }
 }
 

@@ -29,8 +29,8 @@ pub(crate) enum WsStream {
     Tcp(Arc<TcpStream>),
     /// Taken off its runtime, on the way to another one.
     Detached(std::net::TcpStream),
-    /// TLS and other streams: the session's task writes it.
-    Other(Box<dyn Stream>),
+    /// TLS and other streams: the session's task writes it. Twice boxed, so that the others have a thin one's size.
+    Other(Box<Box<dyn Stream>>),
     /// Could not be registered with the runtime.
     Dead,
 }
@@ -199,7 +199,7 @@ fn put_back(session: &Session, mut queue: Queue, written: usize) {
 const RECORD: usize = 16 * 1024;
 
 fn write_other(
-    stream: &mut Box<dyn Stream>,
+    stream: &mut Box<Box<dyn Stream>>,
     cx: &mut Context<'_>,
     queue: &mut Queue,
     written: &mut usize,
