@@ -38,6 +38,7 @@ mod admission;
 mod broadcast;
 mod client;
 mod client_bundle;
+mod clock;
 mod config;
 mod cors;
 mod dynamic;
