@@ -35,6 +35,7 @@ pub mod testing;
 
 mod ack;
 mod admission;
+mod alarms;
 mod broadcast;
 mod client;
 mod client_bundle;
