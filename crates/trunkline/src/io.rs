@@ -27,6 +27,7 @@ use crate::log::Writer;
 use crate::metrics::Snapshot;
 use crate::namespace::{Hold, Namespace, NamespaceCore, Namespaces};
 use crate::recovery::{Logs, NamespaceLog, Recovery};
+use crate::run::guard;
 use crate::service::{EngineLayer, EngineService, NotFound, Payload};
 use crate::session::Session;
 use crate::slow::SlowReaders;
@@ -131,15 +132,7 @@ impl Shared {
 
     /// Runs a hook of the application; a panic ends nothing but that call.
     pub(crate) fn guard(&self, what: &str, call: impl FnOnce()) {
-        if std::panic::catch_unwind(std::panic::AssertUnwindSafe(call)).is_err() {
-            self.guard_failed(what);
-        }
-    }
-
-    /// A function of the application has panicked.
-    pub(crate) fn guard_failed(&self, what: &str) {
-        self.parts.metrics.handler_panics.add(1);
-        tracing::error!(what, "a hook panicked");
+        guard(&self.parts.metrics, what, call);
     }
 
     /// Tells metrics, log and error hook of a handler's failure.

@@ -14,6 +14,7 @@ use trunkline_proto::sio::{self, DisconnectReason, OwnedArgs};
 use crate::ack::AckTarget;
 use crate::extract::{Cx, ExtractError};
 use crate::handler::{ErasedHandler, HandlerError, INTERNAL};
+use crate::metrics::Metrics;
 use crate::once::Met;
 use crate::session::Session;
 use crate::socket::Socket;
@@ -117,13 +118,18 @@ fn poll(running: &mut Running, socket: &Socket, cx: &mut Context<'_>) -> Poll<()
     Poll::Ready(())
 }
 
+/// Runs a function of the application; a panic ends nothing but that call, and is counted and told.
+pub(crate) fn guard<T>(metrics: &Metrics, what: &str, call: impl FnOnce() -> T) -> Option<T> {
+    catch_unwind(AssertUnwindSafe(call)).inspect_err(|_| metrics.panicked(what)).ok()
+}
+
 /// A panic ends nothing but its future.
-pub(crate) fn guard_poll<T>(future: &mut BoxFuture<'static, T>, cx: &mut Context<'_>) -> Result<Poll<T>, ()> {
+pub(crate) fn guard_poll<T>(future: &mut BoxFuture<'_, T>, cx: &mut Context<'_>) -> Result<Poll<T>, ()> {
     guard_catch(future, cx).map_err(drop)
 }
 
 fn guard_catch<T>(
-    future: &mut BoxFuture<'static, T>,
+    future: &mut BoxFuture<'_, T>,
     cx: &mut Context<'_>,
 ) -> Result<Poll<T>, Box<dyn Any + Send>> {
     catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx)))
