@@ -719,3 +719,27 @@ impl App for IoApp {
         crate::history::answer(&self.0, engine, address, request, is_cross_origin)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_namespace_that_somebody_may_come_back_to_is_not_removed() {
+        let recovery = Recovery::memory();
+        let io = Io::builder().shards(1).recovery(recovery).cleanup_empty_child_namespaces(true).build();
+        io.of_pattern("/room-{n}");
+        let client = crate::testing::Client::connect(&io, "/room-1", None).await.unwrap();
+        let pid = client.private_id().unwrap().to_owned();
+        let core = io.of("/room-1").into_core();
+        client.cut();
+        while core.socket_count() > 0 {
+            tokio::task::yield_now().await;
+        }
+        // As by one who had found it idle before this client came and went.
+        assert!(!io.core.namespaces.remove_empty(&core));
+        let auth = serde_json::json!({ "pid": pid });
+        let back = crate::testing::Client::connect(&io, "/room-1", Some(auth)).await.unwrap();
+        assert_eq!(back.private_id(), Some(&*pid));
+    }
+}

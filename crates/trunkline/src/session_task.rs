@@ -617,7 +617,8 @@ impl SessionTask {
         }
         let is_shut = conn.stream.poll_shutdown(cx).is_ready();
         self.session.engine.budget.sub(conn.decoder.buffered());
-        if self.linger.is_none() {
+        // There is one place: the session's own transport, the last to come, is read on rather than one that was refused before.
+        if self.linger.is_none() || self.closed {
             self.linger =
                 Some(Box::new(Linger { stream: conn.stream, is_shut, until: Instant::now() + LINGER }));
         }
