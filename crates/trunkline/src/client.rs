@@ -132,6 +132,7 @@ impl Client {
                 if entry.socket.exit(DisconnectReason::ClientNamespaceDisconnect) {
                     entry.gone = true;
                     self.queue(index, Event::Gone(DisconnectReason::ClientNamespaceDisconnect), cx);
+                    self.forget_gone();
                 }
             }
             (Kind::Event { name, id, args }, Some(index)) => {
@@ -236,14 +237,20 @@ impl Client {
             has_gone |= self.sockets[index].gone;
         }
         if has_gone {
-            self.sockets.retain(|e| {
-                let is_over = e.gone && e.run.is_none();
-                if is_over {
-                    e.socket.forget_listeners();
-                }
-                !is_over
-            });
+            self.forget_gone();
         }
+    }
+
+    /// Lets go of the sockets that have left and whose handlers have been told. At once: an idle connection comes by again only with
+    /// its next heartbeat.
+    fn forget_gone(&mut self) {
+        self.sockets.retain(|e| {
+            let is_over = e.gone && e.run.is_none();
+            if is_over {
+                e.socket.forget_listeners();
+            }
+            !is_over
+        });
     }
 
     /// A client asks to enter a namespace.
@@ -465,6 +472,8 @@ impl Client {
         tracing::debug!(session = ?self.session, %violation, "the client broke a rule");
         self.io.parts.metrics.violations.add(1);
         self.ending = true;
+        // Nor does it enter what the checks have not decided on.
+        self.entering.clear();
         let is_ours = matches!(
             violation,
             Violation::DuplicateConnect

@@ -33,6 +33,7 @@ use crate::history::Address;
 use crate::metrics::{Metrics, Snapshot};
 use crate::outbox::Sink;
 use crate::rate::Rate;
+use crate::run::guard;
 use crate::serve::worker;
 use crate::service::{EngineLayer, EngineService, NotFound, Payload};
 use crate::session::{Command, Session};
@@ -614,10 +615,7 @@ struct Plain {
 impl Plain {
     /// A panic of user code ends nothing but that call.
     fn guard(&self, call: impl FnOnce()) {
-        if std::panic::catch_unwind(std::panic::AssertUnwindSafe(call)).is_err() {
-            self.session.0.engine.metrics.handler_panics.add(1);
-            tracing::error!("an engine handler panicked");
-        }
+        guard(&self.session.0.engine.metrics, "an engine handler", call);
     }
 }
 

@@ -651,12 +651,13 @@ impl SessionTask {
         }
         let is_shut = conn.stream.poll_shutdown(cx).is_ready();
         self.session.engine.budget.sub(conn.decoder.buffered());
-        self.aside().linger.get_or_insert_with(|| Linger {
-            stream: conn.stream,
-            is_shut,
-            until: Instant::now() + LINGER,
-            sleep: None,
-        });
+        // There is one place: the session's own transport, the last to come, is read on rather than one that was refused before.
+        let is_last = self.closed;
+        let linger = &mut self.aside().linger;
+        if linger.is_none() || is_last {
+            let until = Instant::now() + LINGER;
+            *linger = Some(Linger { stream: conn.stream, is_shut, until, sleep: None });
+        }
     }
 
     fn poll_linger(&mut self, cx: &mut Context<'_>) -> Poll<()> {

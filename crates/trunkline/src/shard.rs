@@ -318,10 +318,10 @@ impl State {
         false
     }
 
-    /// Closes the receivers with the oldest unsent bytes until memory suffices, up to `most`, and tells how many.
-    pub(crate) fn shed(&mut self, most: usize) -> usize {
+    /// The receivers with the oldest unsent bytes, up to `most`, and the bytes of those that end already: they are free when the tasks of
+    /// those have ended.
+    pub(crate) fn slowest(&self, most: usize) -> (Vec<Slot>, usize) {
         let mut oldest: Vec<(Instant, Slot)> = Vec::new();
-        // What was begun is freed when the session's task has ended.
         let mut ending = 0;
         for (index, outbox) in &self.outboxes {
             if outbox.finishing {
@@ -332,22 +332,19 @@ impl State {
             }
         }
         oldest.sort_unstable_by_key(|(since, _)| *since);
-        let mut closed = 0;
-        for (_, slot) in oldest.into_iter().take(most) {
-            if !self.budget.is_over_without(ending) {
-                break;
-            }
-            if let Some(outbox) = self.get(slot) {
-                closed += 1;
-                outbox.finishing = true;
-                outbox.drop_unsent();
-                ending += outbox.bytes;
-                if let Some(session) = &outbox.session {
-                    session.command(Command::Close(trunkline_proto::eio::CloseReason::SlowReader));
-                }
-            }
+        (oldest.into_iter().take(most).map(|(_, slot)| slot).collect(), ending)
+    }
+
+    /// Closes a receiver that is still as slow. Gives what was not begun, to be dropped outside of the lock because attachments are the
+    /// application's, and how many bytes are left.
+    pub(crate) fn shed(&mut self, slot: Slot) -> Option<(Queue, usize)> {
+        let outbox = self.get(slot).filter(|outbox| !outbox.finishing && outbox.since.is_some())?;
+        outbox.finishing = true;
+        let unsent = outbox.take_unsent();
+        if let Some(session) = &outbox.session {
+            session.command(Command::Close(trunkline_proto::eio::CloseReason::SlowReader));
         }
-        closed
+        Some((unsent, outbox.bytes))
     }
 }
 

@@ -28,7 +28,7 @@ use crate::log::PLACEHOLDER;
 use crate::namespace::{Namespace, NamespaceCore, Outgoing};
 use crate::once::{ExactlyOnce, Keys};
 use crate::outbox::Mode;
-use crate::recovery::{NamespaceLog, is_final};
+use crate::recovery::NamespaceLog;
 use crate::rooms::{RoomEvent, Target};
 use crate::session::{Command, Session};
 use crate::shard::{self, Class, Push};
@@ -722,7 +722,7 @@ impl Socket {
             // Before it can come back.
             if let (Some(recoverable), Some(_)) = (&self.0.recoverable, &rooms) {
                 let kept = &self.0.namespace.kept_keys;
-                forgotten = kept.left(recoverable.pid, Instant::now(), is_final(reason));
+                forgotten = kept.left(recoverable.pid, Instant::now(), !reason.recoverable());
             }
             rooms
         };
