@@ -12,6 +12,7 @@ use std::time::Instant;
 use parking_lot::Mutex;
 use slab::Slab;
 
+use crate::alarms::Alarms;
 use crate::metrics::ShardCounters;
 use crate::outbox::{Mode, Outbox, PollSender, Sink};
 use crate::rooms::{Rooms, Target};
@@ -23,7 +24,7 @@ use crate::turn;
 use crate::wire::{Budget, Packet, Queue, Wire};
 
 /// Where a session's outbox is. The generation tells a later tenant of the same slot apart.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(crate) struct Slot {
     pub(crate) index: u32,
     pub(crate) generation: u32,
@@ -35,6 +36,7 @@ pub(crate) struct Shard {
     state: Mutex<State>,
     /// Sessions by their secret id.
     sessions: Mutex<HashMap<Id, Arc<Session>>>,
+    pub(crate) alarms: Alarms,
     pub(crate) counters: ShardCounters,
 }
 
@@ -104,6 +106,7 @@ impl Shard {
                 generation: 0,
             }),
             sessions: Mutex::new(HashMap::new()),
+            alarms: Alarms::new(Instant::now()),
             counters: ShardCounters::default(),
         })
     }
@@ -140,6 +143,17 @@ impl Shard {
     /// All sessions, at this moment.
     pub(crate) fn sessions(&self) -> Vec<Arc<Session>> {
         self.sessions.lock().values().cloned().collect()
+    }
+
+    /// Wakes the sessions whose alarm has rung.
+    pub(crate) fn ring(&self, due: &mut Vec<Slot>) {
+        if due.is_empty() {
+            return;
+        }
+        let session = |state: &mut State, slot| state.get(slot)?.session.clone();
+        let sessions: Vec<_> =
+            self.with(|state| due.drain(..).filter_map(|slot| session(state, slot)).collect());
+        sessions.iter().for_each(|session| session.ring());
     }
 
     /// A packet for one receiver.
