@@ -13,6 +13,7 @@ use parking_lot::Mutex;
 use slab::Slab;
 
 use crate::alarms::Alarms;
+use crate::clock;
 use crate::metrics::ShardCounters;
 use crate::outbox::{Mode, Outbox, PollSender, Sink};
 use crate::rooms::{Rooms, Target};
@@ -106,7 +107,7 @@ impl Shard {
                 generation: 0,
             }),
             sessions: Mutex::new(HashMap::new()),
-            alarms: Alarms::new(Instant::now()),
+            alarms: Alarms::new(clock::now()),
             counters: ShardCounters::default(),
         })
     }

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sio_support::{Log, log_disconnects, logged, logged_with, serve, settle};
-use trunkline::testing::{Client, Connect, End};
+use trunkline::testing::{Client, End};
 use trunkline::{Data, Io, Socket, State};
-use trunkline_testkit::{Conn, Http, Request, eventually, within};
+use trunkline_testkit::{Conn, Http, Request, eventually};
 
 #[tokio::test]
 async fn a_thousand_clients_leave_nothing_behind() {
@@ -124,7 +124,7 @@ async fn a_closed_server_ends_its_clients_after_what_is_queued_and_answers_503()
     let server = serve(&io, 1);
     let mut client = Client::connect(&io, "/", None).await.unwrap();
     io.emit("last words", 1).unwrap();
-    within("the end", io.close()).await;
+    trunkline_testkit::within("the end", io.close()).await;
     assert_eq!(client.recv_event::<u8>("last words").await.unwrap(), 1);
     assert_eq!(client.ended().await, Ok(End::Connection));
     assert_eq!(log.next().await, "/: server shutting down");
@@ -145,20 +145,20 @@ async fn closing_waits_for_disconnect_handlers() {
         log.say("saved");
     });
     let _client = Client::connect(&io, "/", None).await.unwrap();
-    within("the end", io.close()).await;
+    trunkline_testkit::within("the end", io.close()).await;
     assert_eq!(log.now(), ["saved"]);
 }
 
 #[tokio::test]
 async fn closing_does_not_wait_for_ever_for_who_does_not_read() {
-    let (io, _) = sio_support::logged_with(|b| b.close_timeout(Duration::from_millis(50)));
-    let stuck = Connect::new().buffer(64).to(&io, "/", None).await.unwrap();
+    let (io, _) = logged_with(|b| b.close_timeout(Duration::from_millis(50)));
+    let stuck = trunkline::testing::Connect::new().buffer(64).to(&io, "/", None).await.unwrap();
     stuck.hold_reading(true);
     for _ in 0..20 {
         io.emit("fill", "x".repeat(1000)).unwrap();
         settle().await;
     }
-    within("the end", io.close()).await;
+    trunkline_testkit::within("the end", io.close()).await;
     assert_eq!(io.session_count(), 0);
 }
 
