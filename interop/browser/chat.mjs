@@ -27,6 +27,7 @@ const SCENARIOS = {
   reload,
   "second-window-takes-over": secondWindowTakesOver,
   keyboard,
+  drafts,
   "narrow-screen": narrowScreen,
   "polling-only": pollingOnly,
   "killed-server": killedServer,
@@ -388,6 +389,7 @@ async function secondWindowTakesOver(world) {
   await copy.say("from here");
   await copy.hears(["from here (sent)"]);
   await ann.click({ name: "Use this window" });
+  strictEqual(await ann.page.evaluate(() => document.activeElement.id), "text");
   await ann.connected();
   await ann.hears(["from here (sent)"]);
   await copy.sees("#status", /^The chat goes on in another window\./);
@@ -432,6 +434,15 @@ async function keyboard(world) {
   await goTo("Shift+Tab", /^Leave garden$/);
   await press("Enter");
   await ann.sees("#title", "lobby");
+  const focus = () => page.evaluate(() => document.activeElement.id);
+  strictEqual(await focus(), "text");
+  await goTo("Shift+Tab", /^Leave lobby$/);
+  await press("Enter");
+  await ann.sees("#title", "No room");
+  strictEqual(await focus(), "room");
+  await type("lobby");
+  await press("Enter");
+  await ann.sees("#title", "lobby");
   await goTo("Tab", /^Write to bob in private$/);
   await press("Enter");
   await ann.sees("#title", "bob, in private");
@@ -443,6 +454,37 @@ async function keyboard(world) {
   await goTo("Shift+Tab", /^lobby/);
   await press("Enter");
   await ann.hears(["with the keyboard (sent)"]);
+}
+
+/** What was typed for one conversation stays there, and a refused message is sent again from where one writes. */
+async function drafts(world) {
+  const [ann, bob] = [await world.person("ann"), await world.person("bob")];
+  const text = ann.page.getByLabel("Message", { exact: true });
+  await ann.click({ name: "Write to bob in private" });
+  await text.fill("a secret");
+  await ann.click({ name: /^lobby/ });
+  await ann.sees("#title", "lobby");
+  strictEqual(await text.inputValue(), "");
+  await text.pressSequentially("for all");
+  await bob.sees("#typing", "ann is typing …");
+  await ann.click({ name: "bob", exact: true });
+  await bob.sees("#typing", "");
+  strictEqual(await text.inputValue(), "a secret");
+  await ann.click({ name: /^lobby/ });
+  await ann.sees("#title", "lobby");
+  strictEqual(await text.inputValue(), "for all");
+  await bob.hears([]);
+  // Somebody who left: the message fails, and the keyboard goes on after the next try.
+  await bob.click({ name: "Leave the chat" });
+  await ann.meets(["ann (you)"]);
+  await ann.click({ name: "bob", exact: true });
+  await ann.page.keyboard.press("Enter");
+  const again = ann.page.getByRole("button", { name: "Try again" });
+  await again.waitFor({ timeout: 2 * STEP_MS });
+  await again.focus();
+  await ann.page.keyboard.press("Enter");
+  await ann.until("the focus", () => ann.page.evaluate(() => document.activeElement.id), (id) => id === "text", "text");
+  for (const window of [ann, bob]) window.clean();
 }
 
 async function narrowScreen(world) {
