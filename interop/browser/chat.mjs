@@ -23,6 +23,7 @@ const SCENARIOS = {
   "private-message": privateMessage,
   "private-message-to-nobody": privateMessageToNobody,
   "nickname-taken": nicknameTaken,
+  "refused-without-a-code": refusedWithoutACode,
   "hostile-text": hostileText,
   reload,
   "second-window-takes-over": secondWindowTakesOver,
@@ -343,6 +344,22 @@ async function nicknameTaken(world) {
   await other.page.keyboard.press("Enter");
   await other.connected();
   await other.meets(["ann", "bob (you)"]);
+}
+
+/** What refuses may be something else than the chat: it is said, not taken for a broken line. */
+async function refusedWithoutACode(world) {
+  const open = { sid: "session", upgrades: [], pingInterval: 25_000, pingTimeout: 20_000, maxPayload: 1_000_000 };
+  const window = await world.open("/chat.html", (page) =>
+    page.route(/\?.*EIO=4/, (route) => {
+      const isOpen = route.request().url().includes("sid=");
+      const packet = isOpen ? '44/chat,{"message":"Invalid namespace"}' : `0${JSON.stringify(open)}`;
+      return route.fulfill({ body: route.request().method() === "POST" ? "ok" : packet });
+    }),
+  );
+  await window.page.getByLabel("Nickname").fill("ann");
+  await window.page.keyboard.press("Enter");
+  await window.sees("#entry-error", "Invalid namespace");
+  await window.sees("#status", "Not connected yet");
 }
 
 async function hostileText(world) {

@@ -32,7 +32,7 @@ export class Line {
     this.socket.on("connect", () => this.#connected());
     this.socket.on("disconnect", (reason) => this.#disconnected(reason));
     this.socket.on("connect_error", (error) => {
-      // Otherwise it is the line's fault, and the client tries again.
+      // Refused, for whatever reason; otherwise it is the line's fault, and the client tries again.
       if (!this.socket.active) {
         this.end();
         onRefused(error.message);

@@ -52,7 +52,7 @@ export class View {
       this.#showPlaces();
       this.#showPeople();
       this.#showMessages();
-      if (!wasIn) byId("text").focus();
+      if (!wasIn) this.#focus();
     }
     this.#showTitle(isIn);
   }
