@@ -12,13 +12,12 @@ use smallvec::SmallVec;
 use trunkline_proto::eio::{self, CloseReason, Version};
 use trunkline_proto::sio::{self, DisconnectReason, Kind, OwnedArgs, Violation};
 
-use crate::ack::AckTarget;
 use crate::admission::{Admission, Refusal, ask};
 use crate::dynamic::Rule;
 use crate::engine::{EngineCore, SessionApp};
 use crate::handshake::query_pairs;
 use crate::io::IoCore;
-use crate::namespace::{Hold, NamespaceCore};
+use crate::namespace::{Hold, NamespaceCore, Table};
 use crate::recovery::{Claim, NamespaceLog, Outcome};
 use crate::run::{Event, Panicked, Run, guard_poll};
 use crate::session::{Command, Session};
@@ -52,6 +51,8 @@ pub(crate) struct Client {
 /// A socket and what runs for it.
 struct Entry {
     socket: Socket,
+    /// As they were when the last event came.
+    handlers: Arc<Table>,
     run: Option<Box<Run>>,
     gone: bool,
 }
@@ -160,10 +161,9 @@ impl Client {
         cx: &mut Context<'_>,
     ) -> Result<(), CloseReason> {
         let entry = &mut self.sockets[index];
-        let ack = id.map(|id| AckTarget::new(entry.socket.clone(), id));
         if entry.run.is_none() {
             // Nothing runs and nothing waits: the arguments need not be copied.
-            entry.run = Run::start(&entry.socket, name, args, ack, cx);
+            entry.run = Run::start(&entry.socket, &mut entry.handlers, name, id, args, cx);
             return Ok(());
         }
         let args = args.to_owned();
@@ -174,7 +174,7 @@ impl Client {
             self.full = true;
         }
         self.session.engine.budget.add(args.size() + name.len() + EVENT_COST);
-        self.queue(index, Event::Message { name: name.into(), args, ack }, cx);
+        self.queue(index, Event::Message { name: name.into(), id, args }, cx);
         self.check_overflow()
     }
 
@@ -221,7 +221,7 @@ impl Client {
                 }
                 self.session.engine.budget.sub(cost);
             }
-            run.begin(socket, event, cx);
+            run.begin(socket, &mut entry.handlers, event);
         }
         cx.waker().wake_by_ref();
     }
@@ -307,7 +307,8 @@ impl Client {
             },
         };
         self.connect_deadline = None;
-        self.sockets.push(Entry { socket, run: None, gone: false });
+        let handlers = socket.namespace_core().table.read();
+        self.sockets.push(Entry { socket, handlers, run: None, gone: false });
         self.queue(self.sockets.len() - 1, Event::Connected, cx);
     }
 

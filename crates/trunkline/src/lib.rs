@@ -35,9 +35,11 @@ pub mod testing;
 
 mod ack;
 mod admission;
+mod alarms;
 mod broadcast;
 mod client;
 mod client_bundle;
+mod clock;
 mod config;
 mod cors;
 mod dynamic;
@@ -67,6 +69,7 @@ mod sid;
 mod slow;
 mod socket;
 mod transport;
+mod turn;
 mod wire;
 
 pub use ack::{Ack, AckFuture};

@@ -604,7 +604,8 @@ fn open_websocket(
         let bits = deflate.as_ref().map(|d| d.server_max_window_bits);
         let decoder = ws::Decoder::new(ws::Role::Server, core.config.ws_limits(), deflate.is_some());
         let wire = crate::session_task::ws_wire(version, base64, bits);
-        core.open_websocket(version, base64, handshake, WsConn { stream, decoder, wire, early }, head);
+        let conn = WsConn { stream, decoder, wire };
+        core.open_websocket(version, base64, handshake, conn, early, head);
     });
     Ok(response)
 }
@@ -634,7 +635,7 @@ fn upgrade_existing(
         let bits = deflate.as_ref().map(|d| d.server_max_window_bits);
         let decoder = ws::Decoder::new(ws::Role::Server, core.config.ws_limits(), deflate.is_some());
         let wire = crate::session_task::ws_wire(session.version, session.base64, bits);
-        session.command(Command::Probe(Box::new(WsConn { stream, decoder, wire, early })));
+        session.command(Command::Probe(Box::new(WsConn { stream, decoder, wire }), early));
     });
     Ok(response)
 }

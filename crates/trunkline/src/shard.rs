@@ -12,6 +12,7 @@ use std::time::Instant;
 use parking_lot::Mutex;
 use slab::Slab;
 
+use crate::alarms::Alarms;
 use crate::metrics::ShardCounters;
 use crate::outbox::{Mode, Outbox, PollSender, Sink};
 use crate::rooms::{Rooms, Target};
@@ -19,10 +20,11 @@ use crate::session::{Command, Session};
 use crate::sid::Id;
 use crate::slow::Shed;
 use crate::socket::Socket;
+use crate::turn;
 use crate::wire::{Budget, Packet, Queue, Wire};
 
 /// Where a session's outbox is. The generation tells a later tenant of the same slot apart.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(crate) struct Slot {
     pub(crate) index: u32,
     pub(crate) generation: u32,
@@ -34,6 +36,7 @@ pub(crate) struct Shard {
     state: Mutex<State>,
     /// Sessions by their secret id.
     sessions: Mutex<HashMap<Id, Arc<Session>>>,
+    pub(crate) alarms: Alarms,
     pub(crate) counters: ShardCounters,
 }
 
@@ -103,16 +106,19 @@ impl Shard {
                 generation: 0,
             }),
             sessions: Mutex::new(HashMap::new()),
+            alarms: Alarms::new(Instant::now()),
             counters: ShardCounters::default(),
         })
     }
 
-    /// Runs `f` under the shard's lock, then wakes the flusher if there is work for it. `f` must not call user code.
+    /// Runs `f` under the shard's lock, then wakes the flusher if there is work for it ([`crate::turn`] may put that off). `f` must not
+    /// call user code.
     #[inline]
     pub(crate) fn with<R>(&self, f: impl FnOnce(&mut State) -> R) -> R {
         let mut state = self.state.lock();
         let result = f(&mut state);
         let is_wanted = !state.dirty.is_empty() || (!state.pressed && state.budget.is_over());
+        let is_wanted = is_wanted && state.flusher.is_some() && !turn::defers(self);
         let waker = if is_wanted { state.flusher.take() } else { None };
         drop(state);
         if let Some(waker) = waker {
@@ -137,6 +143,17 @@ impl Shard {
     /// All sessions, at this moment.
     pub(crate) fn sessions(&self) -> Vec<Arc<Session>> {
         self.sessions.lock().values().cloned().collect()
+    }
+
+    /// Wakes the sessions whose alarm has rung.
+    pub(crate) fn ring(&self, due: &mut Vec<Slot>) {
+        if due.is_empty() {
+            return;
+        }
+        let session = |state: &mut State, slot| state.get(slot)?.session.clone();
+        let sessions: Vec<_> =
+            self.with(|state| due.drain(..).filter_map(|slot| session(state, slot)).collect());
+        sessions.iter().for_each(|session| session.ring());
     }
 
     /// A packet for one receiver.
