@@ -50,14 +50,6 @@ export class OfflineBuffer {
   }
 
   /**
-   * Whether a packet with this acknowledgement id waits.
-   * @param {number} id
-   */
-  _has(id) {
-    return this.#items.some(({ packet }) => packet.id === id);
-  }
-
-  /**
    * Takes out the packet with this acknowledgement id, if it still waits.
    * @param {number} id
    */

@@ -77,12 +77,12 @@ export class Emitter {
    * @returns {any[]}
    */
   listeners(event) {
-    return this.#listeners.get(event)?.slice() ?? [];
+    return [...(this.#listeners.get(event) ?? [])];
   }
 
   /** @param {PropertyKey} event */
   hasListeners(event) {
-    return this.listeners(event).length > 0;
+    return this.#listeners.has(event);
   }
 
   /**

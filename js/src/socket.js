@@ -440,8 +440,9 @@ export class Socket extends Emitter {
     this.id = undefined;
     this._emit("disconnect", reason, details);
     // What waits here will be sent later and may be answered then.
+    const kept = new Set(this.sendBuffer.map(({ id }) => id));
     for (const id of [...this.#acks.keys()]) {
-      if (!this.#buffer._has(id)) this.#fail(id, "socket has been disconnected");
+      if (!kept.has(id)) this.#fail(id, "socket has been disconnected");
     }
   }
 

@@ -108,9 +108,7 @@ test("the buffer gives back one packet, and its bytes", () => {
   const { made, push, names } = buffer({ maxBytes: 25 });
   push("a", 1);
   push("b", 2);
-  ok(made._has(1));
   made._remove(1);
-  ok(!made._has(1));
   push("c", 3, 15);
   equal(names(), ["b", "c"]);
 });

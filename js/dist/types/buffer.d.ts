@@ -27,11 +27,6 @@ export class OfflineBuffer {
     /** The packets that wait. */
     _packets(): import("./parser.js").Packet[];
     /**
-     * Whether a packet with this acknowledgement id waits.
-     * @param {number} id
-     */
-    _has(id: number): boolean;
-    /**
      * Takes out the packet with this acknowledgement id, if it still waits.
      * @param {number} id
      */
