@@ -67,6 +67,7 @@ mod sid;
 mod slow;
 mod socket;
 mod transport;
+mod uring;
 mod wire;
 
 pub use ack::{Ack, AckFuture};
@@ -97,4 +98,5 @@ pub use service::{EngineLayer, EngineService, NotFound, ResponseBody, ResponseFu
 pub use sid::{ID_LEN, Id, InvalidId};
 pub use slow::SlowReaders;
 pub use socket::{Socket, SocketEmitter, SocketId};
+pub use uring::{Uring, UringError};
 pub use trunkline_proto::sio::{Binary, DisconnectReason, Many as Args, Value};
