@@ -175,7 +175,7 @@ fn flush(shard: &Shard, chunk: &mut Vec<Job>) -> bool {
     if chunk.is_empty() {
         return any;
     }
-    shard.batches.send(chunk);
+    shard.counters.uring_sends.add(shard.batches.send(chunk) as u64);
     let mut sent = (0, 0);
     for job in &mut *chunk {
         let before = job.queue.len();

@@ -98,5 +98,5 @@ pub use service::{EngineLayer, EngineService, NotFound, ResponseBody, ResponseFu
 pub use sid::{ID_LEN, Id, InvalidId};
 pub use slow::SlowReaders;
 pub use socket::{Socket, SocketEmitter, SocketId};
-pub use uring::{Uring, UringError};
 pub use trunkline_proto::sio::{Binary, DisconnectReason, Many as Args, Value};
+pub use uring::{Uring, UringError};

@@ -113,16 +113,21 @@ pub(crate) struct Batches {
 }
 
 impl Batches {
-    /// Sends what a ring sends better than as many calls; notes it in the jobs.
-    pub(crate) fn send(&self, jobs: &mut [Job]) {
+    /// Sends what a ring sends better than as many calls, and notes it in the jobs; gives how many it sent.
+    pub(crate) fn send(&self, jobs: &mut [Job]) -> usize {
         if jobs.len() < self.from {
-            return;
+            return 0;
         }
-        let Some(mut ring) = self.ring.try_lock() else { return };
-        if let Some(Err(error)) = ring.as_mut().map(|ring| ring.send(jobs)) {
-            // It is not used again: what it was given and did not begin is sent by others.
-            *ring = None;
-            tracing::warn!(%error, "io_uring has failed: this shard's broadcasts are sent without it from now on");
+        let Some(mut guard) = self.ring.try_lock() else { return 0 };
+        match guard.as_mut().map(|ring| ring.send(jobs)) {
+            None => 0,
+            Some(Ok(sent)) => sent,
+            Some(Err(error)) => {
+                // Without it, what it was given and did not begin is never begun.
+                *guard = None;
+                tracing::warn!(%error, "io_uring has failed: this shard's broadcasts are sent without it from now on");
+                0
+            }
         }
     }
 }

@@ -41,7 +41,10 @@ impl Ring {
         let mut probe = Probe::new();
         uring.submitter().register_probe(&mut probe)?;
         if !probe.is_supported(opcode::Send::CODE) || !uring.params().is_feature_nodrop() {
-            return Err(io::Error::new(io::ErrorKind::Unsupported, "the kernel is too old for it (5.6 is needed)"));
+            return Err(io::Error::new(
+                io::ErrorKind::Unsupported,
+                "the kernel is too old for it (5.6 is needed)",
+            ));
         }
         let mut ring = Self { uring, merged: Vec::new() };
         ring.try_out()?;
@@ -65,8 +68,11 @@ impl Ring {
     }
 
     /// Sends what `jobs` have, each as much as fits into one send, and notes what became of it; leaves those out that are
-    /// better sent otherwise. After an error it must not be used any more; the notes are right all the same.
-    pub(crate) fn send(&mut self, jobs: &mut [Job]) -> io::Result<()> {
+    /// better sent otherwise. Gives how many it sent.
+    ///
+    /// # Errors
+    /// When it must not be used any more; the notes are right all the same.
+    pub(crate) fn send(&mut self, jobs: &mut [Job]) -> io::Result<usize> {
         self.merged.clear();
         let mut pushed = 0;
         let mut last: Option<(usize, Range<usize>)> = None;
@@ -75,8 +81,11 @@ impl Ring {
             let bytes = match single(job) {
                 Some(bytes) => bytes,
                 None => {
-                    let known = last.take().filter(|(other, _)| jobs.get(*other).is_some_and(|it| equal(it, job)));
-                    let Some(range) = known.map(|(_, range)| range).or_else(|| self.merge(job)) else { continue };
+                    let known =
+                        last.take().filter(|(other, _)| jobs.get(*other).is_some_and(|it| equal(it, job)));
+                    let Some(range) = known.map(|(_, range)| range).or_else(|| self.merge(job)) else {
+                        continue;
+                    };
                     last = Some((index, range.clone()));
                     self.merged.get(range).unwrap_or_default()
                 }
@@ -99,10 +108,13 @@ impl Ring {
                 job.sent = outcome(result, len);
             }
         });
-        result.map_err(|(error, never_begun)| {
-            self.abandon(jobs, never_begun);
-            error
-        })
+        match result {
+            Ok(()) => Ok(pushed),
+            Err((error, never_begun)) => {
+                self.abandon(jobs, never_begun);
+                Err(error)
+            }
+        }
     }
 
     /// Puts the parts of a queue together.
@@ -205,5 +217,216 @@ fn outcome(result: i32, len: usize) -> Sent {
             libc::EINTR | libc::ECANCELED | libc::EINVAL | libc::EOPNOTSUPP | libc::ENOMEM => Sent::No,
             _ => Sent::Failed,
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+    use std::net::{TcpListener, TcpStream};
+
+    use io_uring::squeue;
+
+    use super::*;
+    use crate::flush::Outcome;
+    use crate::shard::Slot;
+    use crate::wire::{Budget, Packet, Queue, Wire};
+
+    /// A ring, where one is to be had. Elsewhere there is nothing to be tested.
+    fn ring() -> Option<Ring> {
+        Ring::new().inspect_err(|error| eprintln!("skipped: {error}")).ok()
+    }
+
+    fn packet(text: &str) -> Arc<Packet> {
+        Packet::text(text, &Budget::new(usize::MAX))
+    }
+
+    /// A receiver for whom `packets` wait, and its other end.
+    async fn job(packets: &[Arc<Packet>]) -> (Job, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let theirs = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (ours, _) = listener.accept().unwrap();
+        ours.set_nonblocking(true).unwrap();
+        let stream = Arc::new(tokio::net::TcpStream::from_std(ours).unwrap());
+        // Before the runtime has looked, it takes no stream for writable.
+        stream.writable().await.unwrap();
+        let slot = Slot { index: 0, generation: 0 };
+        let queue: Queue = packets.iter().cloned().collect();
+        let (sent, outcome) = (Sent::No, Outcome::Done);
+        (Job { slot, stream, queue, written: 0, wire: Wire::Ws4, sent, outcome }, theirs)
+    }
+
+    async fn jobs(queues: &[Vec<Arc<Packet>>]) -> (Vec<Job>, Vec<TcpStream>) {
+        let (mut jobs, mut ends) = (Vec::new(), Vec::new());
+        for queue in queues {
+            let (job, end) = job(queue).await;
+            jobs.push(job);
+            ends.push(end);
+        }
+        (jobs, ends)
+    }
+
+    fn wire(packets: &[Arc<Packet>]) -> Vec<u8> {
+        packets.iter().flat_map(|packet| packet.ws(Wire::Ws4).0).copied().collect()
+    }
+
+    fn read(stream: &mut TcpStream, len: usize) -> Vec<u8> {
+        let mut bytes = vec![0; len];
+        stream.read_exact(&mut bytes).unwrap();
+        bytes
+    }
+
+    /// All that came until the job's stream was closed.
+    fn read_all(job: Job, mut theirs: TcpStream) -> Vec<u8> {
+        drop(job);
+        let mut bytes = Vec::new();
+        theirs.read_to_end(&mut bytes).unwrap();
+        bytes
+    }
+
+    #[tokio::test]
+    async fn each_receiver_gets_its_own_bytes() {
+        let Some(mut ring) = ring() else { return };
+        let (one, two, long) = (packet("one"), packet("two"), packet(&"x".repeat(MERGE)));
+        // One packet; the same two for three; two others; one that was begun; too much to be put together.
+        let both = vec![one.clone(), two.clone()];
+        let queues = [
+            vec![one.clone()],
+            both.clone(),
+            both.clone(),
+            vec![two.clone()],
+            both.clone(),
+            vec![two.clone(), one.clone()],
+            both.clone(),
+            vec![one.clone(), long.clone()],
+        ];
+        for _ in 0..3 {
+            let (mut jobs, mut ends) = jobs(&queues).await;
+            jobs[6].written = 3;
+            assert_eq!(ring.send(&mut jobs).unwrap(), 7);
+            assert_eq!(jobs[7].sent, Sent::No);
+            let mut total = 0;
+            for job in &mut jobs {
+                assert_eq!(job.finish(&mut total), Outcome::Done);
+                assert!(job.queue.is_empty());
+                assert_eq!(job.written, 0);
+            }
+            let mut sum = 0;
+            for (index, (queue, end)) in queues.iter().zip(&mut ends).enumerate() {
+                let bytes = wire(queue);
+                let bytes = &bytes[if index == 6 { 3 } else { 0 }..];
+                assert_eq!(read(end, bytes.len()), bytes, "{index}");
+                sum += bytes.len();
+            }
+            assert_eq!(total, sum);
+        }
+    }
+
+    #[tokio::test]
+    async fn more_jobs_than_places_are_left_to_others() {
+        let Some(mut ring) = ring() else { return };
+        let one = [packet("one")];
+        let (mut jobs, mut ends) = jobs(&vec![one.to_vec(); CHUNK + 10]).await;
+        assert_eq!(ring.send(&mut jobs).unwrap(), CHUNK);
+        for (job, end) in jobs.iter_mut().zip(&mut ends) {
+            assert_eq!(job.finish(&mut 0), Outcome::Done);
+            let bytes = wire(&one);
+            assert_eq!(read(end, bytes.len()), bytes);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_full_stream_is_blocked_and_goes_on_where_it_was() {
+        let Some(mut ring) = ring() else { return };
+        let long = packet(&"x".repeat(32 << 20));
+        let (job, mut end) = job(&[long.clone(), packet("end")]).await;
+        let mut jobs = [job];
+        jobs[0].queue.truncate(1);
+        assert_eq!(ring.send(&mut jobs).unwrap(), 1);
+        let Sent::Bytes(n, len) = jobs[0].sent else { panic!("{:?}", jobs[0].sent) };
+        assert!(0 < n && n < len);
+        let mut total = 0;
+        assert_eq!(jobs[0].finish(&mut total), Outcome::Blocked);
+        assert_eq!((jobs[0].written, jobs[0].queue.len(), total), (n, 1, n));
+        // Until it takes nothing at all.
+        let blocked = loop {
+            assert_eq!(ring.send(&mut jobs).unwrap(), 1);
+            match jobs[0].sent {
+                Sent::Bytes(..) => assert_eq!(jobs[0].finish(&mut total), Outcome::Blocked),
+                other => break other,
+            }
+        };
+        assert_eq!(blocked, Sent::Blocked);
+        assert_eq!(jobs[0].finish(&mut total), Outcome::Blocked);
+        assert_eq!(read(&mut end, total), wire(&[long])[..total]);
+    }
+
+    #[tokio::test]
+    async fn a_broken_stream_has_failed_and_the_others_are_sent() {
+        let Some(mut ring) = ring() else { return };
+        let one = packet("one");
+        let (first, first_end) = job(std::slice::from_ref(&one)).await;
+        let (second, mut second_end) = job(std::slice::from_ref(&one)).await;
+        socket2::SockRef::from(&first_end).set_linger(Some(std::time::Duration::ZERO)).unwrap();
+        drop(first_end);
+        let mut jobs = [first, second];
+        assert_eq!(ring.send(&mut jobs).unwrap(), 2);
+        assert_eq!(jobs[0].finish(&mut 0), Outcome::Failed);
+        assert_eq!(jobs[1].finish(&mut 0), Outcome::Done);
+        let bytes = wire(&[one]);
+        assert_eq!(read(&mut second_end, bytes.len()), bytes);
+    }
+
+    /// An entry that the kernel refuses ends its reading of the queue: the rest is handed over by another call.
+    #[tokio::test]
+    async fn what_a_call_leaves_behind_is_handed_over_by_the_next() {
+        let Some(mut ring) = ring() else { return };
+        let bad = opcode::Nop::new().build().flags(squeue::Flags::BUFFER_SELECT).user_data(7);
+        // SAFETY: it has no bytes.
+        unsafe { ring.uring.submission().push(&bad) }.unwrap();
+        let (ours, mut theirs) = UnixStream::pair().unwrap();
+        // SAFETY: the byte is a constant.
+        assert!(unsafe { ring.push(8, ours.as_raw_fd(), b"x".as_ptr(), 1) });
+        let mut results = Vec::new();
+        ring.finish(2, |index, result| results.push((index, result))).unwrap();
+        assert!(matches!(results[..], [(7, ..=-1), (8, 1)]), "{results:?}");
+        theirs.read_exact(&mut [0]).unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_ring_that_fails_sends_nothing_and_others_send_all_once() {
+        let Some(mut ring) = ring() else { return };
+        // From now on its descriptor is something else.
+        let null = std::fs::File::open("/dev/null").unwrap();
+        // SAFETY: both descriptors are open, and the ring closes its own, whatever that is.
+        assert!(unsafe { libc::dup2(null.as_raw_fd(), ring.uring.as_raw_fd()) } >= 0);
+        let queue = [packet("one"), packet("two")];
+        let (mut jobs, ends) = jobs(&vec![queue.to_vec(); 5]).await;
+        ring.send(&mut jobs).unwrap_err();
+        drop(ring);
+        for (mut job, end) in jobs.into_iter().zip(ends) {
+            assert_eq!(job.sent, Sent::No);
+            assert_eq!(job.finish(&mut 0), Outcome::Done);
+            assert_eq!(read_all(job, end), wire(&queue));
+        }
+    }
+
+    #[tokio::test]
+    async fn bytes_of_which_nobody_knows_are_kept_for_ever() {
+        let Some(mut ring) = ring() else { return };
+        let (one, two) = (packet("one"), packet("two"));
+        let (first, _first_end) = job(&[one.clone(), one.clone()]).await;
+        let (second, _second_end) = job(std::slice::from_ref(&two)).await;
+        let mut jobs = [first, second];
+        jobs[0].sent = Sent::Pending(1);
+        jobs[1].sent = Sent::Pending(1);
+        ring.merged.push(0);
+        ring.abandon(&mut jobs, 1);
+        assert_eq!([jobs[0].sent, jobs[1].sent], [Sent::Failed, Sent::No]);
+        assert_eq!(jobs[0].finish(&mut 0), Outcome::Failed);
+        assert_eq!(ring.merged.capacity(), 0);
+        drop(jobs);
+        assert_eq!(Arc::strong_count(&one), 3);
+        assert_eq!(Arc::strong_count(&two), 1);
     }
 }
