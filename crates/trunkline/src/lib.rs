@@ -67,6 +67,7 @@ mod sid;
 mod slow;
 mod socket;
 mod transport;
+mod turn;
 mod uring;
 mod wire;
 

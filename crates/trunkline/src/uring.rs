@@ -107,6 +107,7 @@ fn reason(error: &io::Error) -> String {
 }
 
 /// A shard's ring, if it has one. Whoever flushes uses it, unless somebody else does at that moment.
+#[derive(Default)]
 pub(crate) struct Batches {
     ring: Mutex<Option<Ring>>,
     from: usize,

@@ -44,7 +44,7 @@ async fn broadcast(io: &Io, threads: usize) {
         "pub",
         async |io: Io, Data(count): Data<usize>| {
             for n in 0..count {
-                io.to("room").emit("n", &n).expect("encodes");
+                io.to("room").emit("n", n).expect("encodes");
             }
         },
     );
