@@ -12,13 +12,12 @@ use smallvec::SmallVec;
 use trunkline_proto::eio::{self, CloseReason, Version};
 use trunkline_proto::sio::{self, DisconnectReason, Kind, OwnedArgs, Violation};
 
-use crate::ack::AckTarget;
 use crate::admission::{Admission, Refusal, ask};
 use crate::dynamic::Rule;
 use crate::engine::{EngineCore, SessionApp};
 use crate::handshake::query_pairs;
 use crate::io::IoCore;
-use crate::namespace::{Hold, NamespaceCore};
+use crate::namespace::{Hold, NamespaceCore, Table};
 use crate::recovery::{Claim, NamespaceLog, Outcome};
 use crate::run::{Event, Panicked, Run, guard_poll};
 use crate::session::{Command, Session};
@@ -52,6 +51,8 @@ pub(crate) struct Client {
 /// A socket and what runs for it.
 struct Entry {
     socket: Socket,
+    /// As they were when the last event came.
+    handlers: Arc<Table>,
     run: Option<Box<Run>>,
     gone: bool,
 }
@@ -131,6 +132,7 @@ impl Client {
                 if entry.socket.exit(DisconnectReason::ClientNamespaceDisconnect) {
                     entry.gone = true;
                     self.queue(index, Event::Gone(DisconnectReason::ClientNamespaceDisconnect), cx);
+                    self.forget_gone();
                 }
             }
             (Kind::Event { name, id, args }, Some(index)) => {
@@ -160,10 +162,9 @@ impl Client {
         cx: &mut Context<'_>,
     ) -> Result<(), CloseReason> {
         let entry = &mut self.sockets[index];
-        let ack = id.map(|id| AckTarget::new(entry.socket.clone(), id));
         if entry.run.is_none() {
             // Nothing runs and nothing waits: the arguments need not be copied.
-            entry.run = Run::start(&entry.socket, name, args, ack, cx);
+            entry.run = Run::start(&entry.socket, &mut entry.handlers, name, id, args, cx);
             return Ok(());
         }
         let args = args.to_owned();
@@ -174,7 +175,7 @@ impl Client {
             self.full = true;
         }
         self.session.engine.budget.add(args.size() + name.len() + EVENT_COST);
-        self.queue(index, Event::Message { name: name.into(), args, ack }, cx);
+        self.queue(index, Event::Message { name: name.into(), id, args }, cx);
         self.check_overflow()
     }
 
@@ -221,7 +222,7 @@ impl Client {
                 }
                 self.session.engine.budget.sub(cost);
             }
-            run.begin(socket, event, cx);
+            run.begin(socket, &mut entry.handlers, event);
         }
         cx.waker().wake_by_ref();
     }
@@ -236,14 +237,20 @@ impl Client {
             has_gone |= self.sockets[index].gone;
         }
         if has_gone {
-            self.sockets.retain(|e| {
-                let is_over = e.gone && e.run.is_none();
-                if is_over {
-                    e.socket.forget_listeners();
-                }
-                !is_over
-            });
+            self.forget_gone();
         }
+    }
+
+    /// Lets go of the sockets that have left and whose handlers have been told. At once: an idle connection comes by again only with
+    /// its next heartbeat.
+    fn forget_gone(&mut self) {
+        self.sockets.retain(|e| {
+            let is_over = e.gone && e.run.is_none();
+            if is_over {
+                e.socket.forget_listeners();
+            }
+            !is_over
+        });
     }
 
     /// A client asks to enter a namespace.
@@ -307,7 +314,8 @@ impl Client {
             },
         };
         self.connect_deadline = None;
-        self.sockets.push(Entry { socket, run: None, gone: false });
+        let handlers = socket.namespace_core().table.read();
+        self.sockets.push(Entry { socket, handlers, run: None, gone: false });
         self.queue(self.sockets.len() - 1, Event::Connected, cx);
     }
 
@@ -464,6 +472,8 @@ impl Client {
         tracing::debug!(session = ?self.session, %violation, "the client broke a rule");
         self.io.parts.metrics.violations.add(1);
         self.ending = true;
+        // Nor does it enter what the checks have not decided on.
+        self.entering.clear();
         let is_ours = matches!(
             violation,
             Violation::DuplicateConnect

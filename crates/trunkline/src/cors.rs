@@ -6,6 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::Uri;
 use http::header::{self, HeaderMap, HeaderValue};
 
 /// Which pages of other origins may connect. The default admits none but the server's own; requests without an `Origin`
@@ -85,7 +86,8 @@ impl Cors {
         self
     }
 
-    pub(crate) fn judge(&self, request: &HeaderMap) -> Judgement {
+    /// By the headers of a request and its target.
+    pub(crate) fn judge(&self, request: &HeaderMap, target: &Uri) -> Judgement {
         let Some(origin) = request.get(header::ORIGIN) else { return Judgement::NoOrigin };
         let Ok(text) = origin.to_str() else { return Judgement::Invalid };
         let allowed = match &self.origins {
@@ -98,7 +100,7 @@ impl Cors {
         if allowed {
             return Judgement::Allowed(origin.clone());
         }
-        if is_same_origin(text, request) { Judgement::SameOrigin } else { Judgement::Foreign }
+        if is_same_origin(text, request, target) { Judgement::SameOrigin } else { Judgement::Foreign }
     }
 
     /// Adds what every answer carries.
@@ -166,11 +168,14 @@ pub(crate) enum Judgement {
 }
 
 /// Whether the origin's host and port are those of the request's `Host`. The scheme is left out: behind a proxy that ends TLS the
-/// server does not know it.
-fn is_same_origin(origin: &str, request: &HeaderMap) -> bool {
+/// server does not know it. HTTP/2 has no `Host`: there the target names it.
+fn is_same_origin(origin: &str, request: &HeaderMap, target: &Uri) -> bool {
     let Some(authority) = origin.split_once("://").map(|(_, authority)| authority) else { return false };
-    let host = request.get(header::HOST).and_then(|h| h.to_str().ok()).unwrap_or_default();
-    !host.is_empty() && host.eq_ignore_ascii_case(authority)
+    let host = match request.get(header::HOST) {
+        Some(host) => host.to_str().ok(),
+        None => target.authority().map(http::uri::Authority::as_str),
+    };
+    host.is_some_and(|host| !host.is_empty() && host.eq_ignore_ascii_case(authority))
 }
 
 #[cfg(test)]
@@ -181,7 +186,7 @@ mod tests {
         let mut request = HeaderMap::new();
         request.insert(header::HOST, HeaderValue::from_static("example.com:3000"));
         request.insert(header::ORIGIN, HeaderValue::from_str(origin).expect("a header value"));
-        cors.judge(&request)
+        cors.judge(&request, &Uri::default())
     }
 
     #[test]
@@ -208,7 +213,7 @@ mod tests {
         assert_eq!(judge(&cors, "http://EXAMPLE.com:3000"), Judgement::SameOrigin);
         assert_eq!(judge(&cors, "http://example.com"), Judgement::Foreign);
         assert_eq!(judge(&cors, "http://example.com:30000"), Judgement::Foreign);
-        assert_eq!(cors.judge(&HeaderMap::new()), Judgement::NoOrigin);
+        assert_eq!(cors.judge(&HeaderMap::new(), &Uri::default()), Judgement::NoOrigin);
     }
 
     #[test]

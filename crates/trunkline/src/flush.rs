@@ -103,7 +103,16 @@ fn relieve(shard: &Shard, looked: &mut Instant) {
         *looked = Instant::now();
         let budget = shard.with(|state| Arc::clone(&state.budget));
         budget.relieve();
-        shard.with(|state| state.shed(SHED));
+        let (slowest, mut ending) = shard.with(|state| state.slowest(SHED));
+        for slot in slowest {
+            if !budget.is_over_without(ending) {
+                return;
+            }
+            if let Some((unsent, rest)) = shard.with(|state| state.shed(slot)) {
+                ending += rest;
+                drop(unsent);
+            }
+        }
     }
 }
 
@@ -186,10 +195,12 @@ fn flush(shard: &Shard, chunk: &mut Vec<Job>) -> bool {
     shard.counters.sent(sent.0, sent.1);
     let mut done = Vec::new();
     shard.with(|state| {
-        for job in chunk.drain(..) {
+        for job in &mut *chunk {
             settle(state, job, &mut done);
         }
     });
+    // What was not put back is dropped here, outside of the lock: attachments are the application's.
+    chunk.clear();
     done.into_iter().for_each(Finished::tell);
     true
 }
@@ -300,7 +311,7 @@ pub(crate) fn own(session: &Session) -> bool {
     shard.counters.sent(before - job.queue.len(), bytes);
     let is_blocked = job.outcome == Outcome::Blocked;
     let mut done = Vec::new();
-    shard.with(|state| settle(state, job, &mut done));
+    shard.with(|state| settle(state, &mut job, &mut done));
     done.into_iter().for_each(Finished::tell);
     is_blocked
 }
@@ -320,8 +331,8 @@ impl Finished {
     }
 }
 
-/// Puts back what a write left over.
-fn settle(state: &mut State, mut job: Job, done: &mut Vec<Finished>) {
+/// Puts back what a write left over; what of a job is not put back stays in it.
+fn settle(state: &mut State, job: &mut Job, done: &mut Vec<Finished>) {
     let Some(outbox) = state.get(job.slot) else { return };
     if outbox.mode != Mode::Flushing {
         return;
@@ -341,14 +352,14 @@ fn settle(state: &mut State, mut job: Job, done: &mut Vec<Finished>) {
         }
         Outcome::Blocked => {
             job.queue.extend(outbox.queue.drain(..));
-            outbox.queue = job.queue;
+            outbox.queue = std::mem::take(&mut job.queue);
             outbox.bytes = outbox.queue.iter().map(|p| p.cost()).sum();
             outbox.mode = Mode::Blocked;
             outbox.since.get_or_insert_with(Instant::now);
             done.extend(outbox.session.clone().map(Finished::Wake));
         }
         Outcome::Failed => {
-            outbox.queue.clear();
+            job.queue.extend(outbox.queue.drain(..));
             outbox.bytes = 0;
             outbox.written = 0;
             outbox.mode = Mode::Blocked;

@@ -35,9 +35,11 @@ pub mod testing;
 
 mod ack;
 mod admission;
+mod alarms;
 mod broadcast;
 mod client;
 mod client_bundle;
+mod clock;
 mod config;
 mod cors;
 mod dynamic;

@@ -109,6 +109,12 @@ impl HistoryMetrics {
 }
 
 impl Metrics {
+    /// A function of the application has panicked.
+    pub(crate) fn panicked(&self, what: &str) {
+        self.handler_panics.add(1);
+        tracing::error!(what, "a hook panicked");
+    }
+
     pub(crate) fn stream_opened(&self, way: Way) {
         self.streams[way as usize].add(1);
     }

@@ -28,7 +28,7 @@ use crate::log::PLACEHOLDER;
 use crate::namespace::{Namespace, NamespaceCore, Outgoing};
 use crate::once::{ExactlyOnce, Keys};
 use crate::outbox::Mode;
-use crate::recovery::{NamespaceLog, is_final};
+use crate::recovery::NamespaceLog;
 use crate::rooms::{RoomEvent, Target};
 use crate::session::{Command, Session};
 use crate::shard::{self, Class, Push};
@@ -123,6 +123,8 @@ pub(crate) struct SocketCore {
     /// What was answered to events with a key.
     keys: OnceLock<Arc<Keys>>,
     extras: Mutex<Option<Box<Extras>>>,
+    /// There have been listeners of its own.
+    has_listened: AtomicBool,
 }
 
 /// What makes a socket known when it comes back.
@@ -179,6 +181,7 @@ impl Socket {
             keeps_ids: AtomicBool::new(false),
             keys: OnceLock::new(),
             extras: Mutex::new(extras),
+            has_listened: AtomicBool::new(false),
         }))
     }
 
@@ -623,16 +626,20 @@ impl Socket {
         assert!(!sio::is_reserved(event), "\"{event}\" is no event that clients send");
         self.0.namespace.io.check_states(&handler, event);
         let listener = SocketListener { event: Arc::from(event), handler: erase(handler), once };
+        self.0.has_listened.store(true, Ordering::Release);
         self.0.extras.lock().get_or_insert_default().listeners.push(listener);
     }
 
     /// Whether there are own listeners of an event.
     pub(crate) fn listens(&self, event: &str) -> bool {
-        self.0
-            .extras
-            .lock()
-            .as_ref()
-            .is_some_and(|extras| extras.listeners.iter().any(|l| &*l.event == event))
+        // Most sockets never have any, and are not locked for it.
+        self.0.has_listened.load(Ordering::Acquire)
+            && self
+                .0
+                .extras
+                .lock()
+                .as_ref()
+                .is_some_and(|extras| extras.listeners.iter().any(|l| &*l.event == event))
     }
 
     /// After its last handler: its listeners may hold the socket itself.
@@ -715,7 +722,7 @@ impl Socket {
             // Before it can come back.
             if let (Some(recoverable), Some(_)) = (&self.0.recoverable, &rooms) {
                 let kept = &self.0.namespace.kept_keys;
-                forgotten = kept.left(recoverable.pid, Instant::now(), is_final(reason));
+                forgotten = kept.left(recoverable.pid, Instant::now(), !reason.recoverable());
             }
             rooms
         };

@@ -340,7 +340,7 @@ impl NamespaceLog {
         let result = exit()?;
         let State { sessions, gone, .. } = &mut *state;
         if let Some(stored) = sessions.get_mut(pid).filter(|stored| stored.is_held_by(socket)) {
-            if is_final(reason) {
+            if !reason.recoverable() {
                 sessions.remove(pid);
                 state.journal(|| Change::Forgotten { pid: *pid });
             } else {
@@ -530,16 +530,6 @@ impl NamespaceLog {
     pub(crate) fn news(&self) -> &Notify {
         &self.news
     }
-}
-
-/// Whether a client that is gone for this reason does not come back as the same.
-pub(crate) fn is_final(reason: DisconnectReason) -> bool {
-    matches!(
-        reason,
-        DisconnectReason::ClientNamespaceDisconnect
-            | DisconnectReason::ServerNamespaceDisconnect
-            | DisconnectReason::ParseError
-    )
 }
 
 /// Another one in each process: its numbers start again.

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::sync::Mutex;
 
+use trunkline::testing::{Client, Connect};
 use trunkline::{DisconnectReason, Io, Namespace, Socket, State};
 use trunkline_testkit::{Frame, TestServer, Ws, uring, within};
 
@@ -85,6 +86,39 @@ pub(crate) fn log_disconnects(namespace: Namespace) -> Namespace {
     namespace.on_disconnect(async |socket: Socket, reason: DisconnectReason, State(log): State<Log>| {
         log.say(format!("{}: {reason}", socket.namespace().name()));
     })
+}
+
+/// Bytes on their way to a client of [`connect`].
+pub(crate) const BUFFER: usize = 1024;
+/// A send buffer that some packets fill.
+pub(crate) const LIMIT: usize = 16 * 1024;
+
+/// An `Io` whose clients have a send buffer of [`LIMIT`], and the log of their disconnects.
+pub(crate) fn narrow() -> (Io, Log) {
+    let (io, log) = logged_with(|builder| builder.max_send_buffer(LIMIT));
+    log_disconnects(io.of("/"));
+    (io, log)
+}
+
+/// A client with a short way to it, and its socket.
+pub(crate) async fn connect(io: &Io) -> (Client, Socket) {
+    let client = Connect::new().buffer(BUFFER).to(io, "/", None).await.unwrap();
+    let socket = io.socket(client.id()).unwrap();
+    (client, socket)
+}
+
+/// A text of about a kilobyte.
+pub(crate) fn kib() -> String {
+    "x".repeat(1000)
+}
+
+/// Fills a client's line until its task cannot write on.
+pub(crate) async fn block(client: &Client, socket: &Socket) {
+    client.hold_reading(true);
+    for _ in 0..8 {
+        socket.emit("fill", kib()).unwrap();
+        settle().await;
+    }
 }
 
 /// Ready after `count` reschedulings: for the rare case that nothing announces that something does not happen.
