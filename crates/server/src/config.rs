@@ -11,7 +11,7 @@ use crate::apps::chat;
 use crate::files;
 use crate::setting::{
     Allow, Durability, Internal, LogFilter, NamespaceName, Origin, Parser, Positive, SlowRule, Span,
-    Transport, UrlPath,
+    Transport, Uring, UrlPath,
 };
 
 /// Declares the settings once: the struct, its defaults, its documentation for `trunkline config`, and
@@ -84,6 +84,9 @@ settings! {
     "How it runs" {
         /// Threads, each with a share of the sessions: 1 to 64; 0 is one per core.
         shards: u8 = 0;
+        /// Whether broadcasts are sent through io_uring, which costs less: "auto" where the system has it and allows it, "on"
+        /// (no start without it) or "off". Linux only.
+        uring: Uring = Uring::Auto;
         /// How long a stopping server waits for its sessions to end in order.
         drain_timeout: Span = Span::seconds(10);
         /// How many sessions a stopping server ends in a second, so that not all clients come to the other

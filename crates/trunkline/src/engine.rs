@@ -139,8 +139,9 @@ impl EngineCore {
     pub(crate) fn new(config: Config, app: impl FnOnce(Parts) -> Box<dyn App>) -> Arc<Self> {
         let budget = Budget::new(config.max_memory);
         let count = config.shards.clamp(1, 64);
-        let shards: Arc<[_]> =
-            (0..count).map(|i| Shard::new(i, config.max_send_buffer, Arc::clone(&budget))).collect();
+        let batches = config.uring.batches(count);
+        let new_shard = |(i, batches)| Shard::new(i, config.max_send_buffer, Arc::clone(&budget), batches);
+        let shards: Arc<[_]> = batches.into_iter().enumerate().map(new_shard).collect();
         let metrics = Arc::new(Metrics::default());
         let parts =
             Parts { shards: Arc::clone(&shards), budget: Arc::clone(&budget), metrics: Arc::clone(&metrics) };

@@ -19,6 +19,22 @@ use crate::session::{Command, Session};
 use crate::shard::{Shard, Slot, State};
 use crate::wire::{Queue, Wire};
 
+// The targets for which the io-uring crate has the kernel's types, as in Cargo.toml.
+#[cfg_attr(
+    not(all(
+        target_os = "linux",
+        any(
+            target_arch = "x86_64",
+            target_arch = "aarch64",
+            target_arch = "riscv64",
+            target_arch = "loongarch64",
+            target_arch = "powerpc64"
+        )
+    )),
+    path = "flush/no_ring.rs"
+)]
+pub(crate) mod ring;
+
 /// Receivers in one chunk: larger ones push the kernel's work to its softirq thread (measured, design 7).
 const CHUNK: usize = 128;
 /// Receivers closed in one go when memory is short.
@@ -101,13 +117,29 @@ fn relieve(shard: &Shard, looked: &mut Instant) {
 }
 
 /// One receiver's share of a chunk.
-struct Job {
+pub(crate) struct Job {
     slot: Slot,
     stream: Arc<TcpStream>,
     queue: Queue,
     written: usize,
     wire: Wire,
+    sent: Sent,
     outcome: Outcome,
+}
+
+/// What a ring did for a job.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Sent {
+    /// Nothing: it is to be written as usual.
+    No,
+    /// It has been told to send so many bytes.
+    Pending(usize),
+    /// It has sent so many bytes of so many.
+    Bytes(usize, usize),
+    /// The stream takes no more.
+    Blocked,
+    /// The stream is broken, or nobody knows what was sent.
+    Failed,
 }
 
 /// What a write did.
@@ -119,6 +151,25 @@ pub(crate) enum Outcome {
     Blocked,
     /// The stream is broken.
     Failed,
+}
+
+impl Job {
+    /// Writes what no ring has written, and adds the bytes to `total`.
+    fn finish(&mut self, total: &mut usize) -> Outcome {
+        match std::mem::replace(&mut self.sent, Sent::No) {
+            Sent::No | Sent::Pending(_) => {}
+            Sent::Blocked => return Outcome::Blocked,
+            Sent::Failed => return Outcome::Failed,
+            Sent::Bytes(n, wanted) => {
+                *total += n;
+                advance(&mut self.queue, &mut self.written, self.wire, n);
+                if n < wanted {
+                    return Outcome::Blocked;
+                }
+            }
+        }
+        write(&self.stream, &mut self.queue, &mut self.written, self.wire, total)
+    }
 }
 
 /// Writes one chunk; false if nothing was dirty.
@@ -134,10 +185,11 @@ fn flush(shard: &Shard, chunk: &mut Vec<Job>) -> bool {
     if chunk.is_empty() {
         return any;
     }
+    shard.counters.uring_sends.add(shard.batches.send(chunk) as u64);
     let mut sent = (0, 0);
     for job in &mut *chunk {
         let before = job.queue.len();
-        job.outcome = write(&job.stream, &mut job.queue, &mut job.written, job.wire, &mut sent.1);
+        job.outcome = job.finish(&mut sent.1);
         sent.0 += before - job.queue.len();
     }
     shard.counters.sent(sent.0, sent.1);
@@ -200,7 +252,7 @@ fn take_one(state: &mut State, slot: Slot) -> Taken {
             }
             outbox.mode = Mode::Flushing;
             let (written, wire) = (outbox.written, outbox.wire);
-            Taken::Job(Job { slot, stream, queue, written, wire, outcome: Outcome::Done })
+            Taken::Job(Job { slot, stream, queue, written, wire, sent: Sent::No, outcome: Outcome::Done })
         }
         Sink::Task => {
             outbox.mode = Mode::Blocked;
@@ -255,7 +307,7 @@ pub(crate) fn own(session: &Session) -> bool {
         }
     };
     let (before, mut bytes) = (job.queue.len(), 0);
-    job.outcome = write(&job.stream, &mut job.queue, &mut job.written, job.wire, &mut bytes);
+    job.outcome = job.finish(&mut bytes);
     shard.counters.sent(before - job.queue.len(), bytes);
     let is_blocked = job.outcome == Outcome::Blocked;
     let mut done = Vec::new();

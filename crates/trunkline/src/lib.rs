@@ -70,6 +70,7 @@ mod slow;
 mod socket;
 mod transport;
 mod turn;
+mod uring;
 mod wire;
 
 pub use ack::{Ack, AckFuture};
@@ -101,3 +102,4 @@ pub use sid::{ID_LEN, Id, InvalidId};
 pub use slow::SlowReaders;
 pub use socket::{Socket, SocketEmitter, SocketId};
 pub use trunkline_proto::sio::{Binary, DisconnectReason, Many as Args, Value};
+pub use uring::{Uring, UringError};

@@ -22,6 +22,7 @@ use crate::sid::Id;
 use crate::slow::Shed;
 use crate::socket::Socket;
 use crate::turn;
+use crate::uring::Batches;
 use crate::wire::{Budget, Packet, Queue, Wire};
 
 /// Where a session's outbox is. The generation tells a later tenant of the same slot apart.
@@ -39,6 +40,8 @@ pub(crate) struct Shard {
     sessions: Mutex<HashMap<Id, Arc<Session>>>,
     pub(crate) alarms: Alarms,
     pub(crate) counters: ShardCounters,
+    /// What writes for many receivers at once.
+    pub(crate) batches: Batches,
 }
 
 /// What the shard's lock guards.
@@ -91,7 +94,7 @@ const CONTROL_HEADROOM: usize = 64 * 1024;
 
 impl Shard {
     /// `limit`: the bound of one receiver's queue in bytes.
-    pub(crate) fn new(index: usize, limit: usize, budget: Arc<Budget>) -> Arc<Self> {
+    pub(crate) fn new(index: usize, limit: usize, budget: Arc<Budget>, batches: Batches) -> Arc<Self> {
         Arc::new(Self {
             index,
             state: Mutex::new(State {
@@ -109,6 +112,7 @@ impl Shard {
             sessions: Mutex::new(HashMap::new()),
             alarms: Alarms::new(clock::now()),
             counters: ShardCounters::default(),
+            batches,
         })
     }
 

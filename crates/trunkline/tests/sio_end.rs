@@ -8,7 +8,7 @@ use std::time::Duration;
 use sio_support::{Log, log_disconnects, logged, logged_with, serve, settle};
 use trunkline::testing::{Client, End};
 use trunkline::{Data, Io, Socket, State};
-use trunkline_testkit::{Conn, Http, Request, eventually};
+use trunkline_testkit::{Conn, Http, Request, eventually, uring};
 
 #[tokio::test]
 async fn a_thousand_clients_leave_nothing_behind() {
@@ -58,7 +58,7 @@ async fn a_thousand_clients_leave_nothing_behind() {
 
 /// A server that uses everything, and knows `probe`.
 fn furnished(probe: &Arc<()>) -> Io {
-    let io = Io::builder().shards(2).state(Arc::clone(probe)).state(Log::default()).build();
+    let io = Io::builder().uring(uring()).shards(2).state(Arc::clone(probe)).state(Log::default()).build();
     let kept = Arc::clone(probe);
     io.of("/a").on("x", move |socket: Socket, State(_): State<Arc<()>>| {
         let _kept = Arc::clone(&kept);
@@ -164,7 +164,7 @@ async fn closing_does_not_wait_for_ever_for_who_does_not_read() {
 
 #[tokio::test(start_paused = true)]
 async fn a_paced_close_ends_so_many_in_a_second_and_takes_no_new_ones() {
-    let io = Io::builder().shards(2).build();
+    let io = Io::builder().uring(uring()).shards(2).build();
     let mut clients = Vec::new();
     for _ in 0..100 {
         clients.push(Client::connect(&io, "/", None).await.unwrap());

@@ -6,7 +6,7 @@ use std::sync::Mutex;
 
 use trunkline::testing::{Client, Connect};
 use trunkline::{DisconnectReason, Io, Namespace, Socket, State};
-use trunkline_testkit::{Frame, TestServer, Ws, within};
+use trunkline_testkit::{Frame, TestServer, Ws, uring, within};
 
 /// What handlers did, in order. A state of the `Io` under test, because handlers capture nothing.
 #[derive(Clone, Default)]
@@ -74,7 +74,7 @@ pub(crate) fn logged() -> (Io, Log) {
 pub(crate) fn logged_with(configure: impl FnOnce(trunkline::IoBuilder) -> trunkline::IoBuilder) -> (Io, Log) {
     let log = Log::default();
     let hook = log.clone();
-    let builder = Io::builder().shards(1).state(log.clone()).on_error(move |failure| {
+    let builder = Io::builder().uring(uring()).shards(1).state(log.clone()).on_error(move |failure| {
         let kind = if failure.panicked { "panic" } else { "error" };
         hook.say(format!("{kind} in {}: {}", failure.event, failure.error));
     });
