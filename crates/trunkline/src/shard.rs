@@ -12,6 +12,7 @@ use std::time::Instant;
 use parking_lot::Mutex;
 use slab::Slab;
 
+use crate::hash::Quick;
 use crate::metrics::ShardCounters;
 use crate::outbox::{Mode, Outbox, PollSender, Sink};
 use crate::rooms::{Rooms, Target};
@@ -33,7 +34,7 @@ pub(crate) struct Shard {
     pub(crate) index: usize,
     state: Mutex<State>,
     /// Sessions by their secret id.
-    sessions: Mutex<HashMap<Id, Arc<Session>>>,
+    sessions: Mutex<HashMap<Id, Arc<Session>, Quick>>,
     pub(crate) counters: ShardCounters,
 }
 
@@ -102,7 +103,7 @@ impl Shard {
                 pressed: false,
                 generation: 0,
             }),
-            sessions: Mutex::new(HashMap::new()),
+            sessions: Mutex::default(),
             counters: ShardCounters::default(),
         })
     }
