@@ -14,6 +14,7 @@ use slab::Slab;
 
 use crate::alarms::Alarms;
 use crate::clock;
+use crate::hash::Quick;
 use crate::metrics::ShardCounters;
 use crate::outbox::{Mode, Outbox, PollSender, Sink};
 use crate::rooms::{Rooms, Target};
@@ -37,7 +38,7 @@ pub(crate) struct Shard {
     pub(crate) index: usize,
     state: Mutex<State>,
     /// Sessions by their secret id.
-    sessions: Mutex<HashMap<Id, Arc<Session>>>,
+    sessions: Mutex<HashMap<Id, Arc<Session>, Quick>>,
     pub(crate) alarms: Alarms,
     pub(crate) counters: ShardCounters,
     /// What writes for many receivers at once.
@@ -109,7 +110,7 @@ impl Shard {
                 pressed: false,
                 generation: 0,
             }),
-            sessions: Mutex::new(HashMap::new()),
+            sessions: Mutex::default(),
             alarms: Alarms::new(clock::now()),
             counters: ShardCounters::default(),
             batches,
