@@ -12,13 +12,13 @@ use smallvec::SmallVec;
 use trunkline_proto::eio::{self, CloseReason, Version};
 use trunkline_proto::sio::{self, DisconnectReason, Kind, OwnedArgs, Violation};
 
-use crate::ack::AckTarget;
 use crate::admission::{Admission, Refusal, ask};
+use crate::clock;
 use crate::dynamic::Rule;
 use crate::engine::{EngineCore, SessionApp};
 use crate::handshake::query_pairs;
 use crate::io::IoCore;
-use crate::namespace::{Hold, NamespaceCore};
+use crate::namespace::{Hold, NamespaceCore, Table};
 use crate::recovery::{Claim, NamespaceLog, Outcome};
 use crate::run::{Event, Panicked, Run, guard_poll};
 use crate::session::{Command, Session};
@@ -73,6 +73,8 @@ impl Aside {
 /// A socket and what runs for it.
 struct Entry {
     socket: Socket,
+    /// As they were when the last event came.
+    handlers: Arc<Table>,
     run: Option<Box<Run>>,
     gone: bool,
 }
@@ -105,7 +107,7 @@ const EVENT_COST: usize = 64;
 
 impl Client {
     pub(crate) fn new(io: Arc<IoCore>, session: Arc<Session>) -> Self {
-        let connect_deadline = Some(Instant::now() + io.config.connect_timeout);
+        let connect_deadline = Some(clock::now() + io.config.connect_timeout);
         let aside = Some(Box::new(Aside { connect_deadline, ..Aside::default() }));
         Self { io, session, sockets: SmallVec::new(), aside, full: false, ending: false }
     }
@@ -165,6 +167,7 @@ impl Client {
                 if entry.socket.exit(DisconnectReason::ClientNamespaceDisconnect) {
                     entry.gone = true;
                     self.queue(index, Event::Gone(DisconnectReason::ClientNamespaceDisconnect), cx);
+                    self.forget_gone();
                 }
             }
             (Kind::Event { name, id, args }, Some(index)) => {
@@ -194,10 +197,9 @@ impl Client {
         cx: &mut Context<'_>,
     ) -> Result<(), CloseReason> {
         let entry = &mut self.sockets[index];
-        let ack = id.map(|id| AckTarget::new(entry.socket.clone(), id));
         if entry.run.is_none() {
             // Nothing runs and nothing waits: the arguments need not be copied.
-            entry.run = Run::start(&entry.socket, name, args, ack, cx);
+            entry.run = Run::start(&entry.socket, &mut entry.handlers, name, id, args, cx);
             return Ok(());
         }
         let args = args.to_owned();
@@ -209,7 +211,7 @@ impl Client {
             self.full = true;
         }
         self.session.engine.budget.add(args.size() + name.len() + EVENT_COST);
-        self.queue(index, Event::Message { name: name.into(), args, ack }, cx);
+        self.queue(index, Event::Message { name: name.into(), id, args }, cx);
         self.check_overflow()
     }
 
@@ -257,7 +259,7 @@ impl Client {
                 }
                 self.session.engine.budget.sub(cost);
             }
-            run.begin(socket, event, cx);
+            run.begin(socket, &mut entry.handlers, event);
         }
         cx.waker().wake_by_ref();
     }
@@ -272,14 +274,20 @@ impl Client {
             has_gone |= self.sockets[index].gone;
         }
         if has_gone {
-            self.sockets.retain(|e| {
-                let is_over = e.gone && e.run.is_none();
-                if is_over {
-                    e.socket.forget_listeners();
-                }
-                !is_over
-            });
+            self.forget_gone();
         }
+    }
+
+    /// Lets go of the sockets that have left and whose handlers have been told. At once: an idle connection comes by again only with
+    /// its next heartbeat.
+    fn forget_gone(&mut self) {
+        self.sockets.retain(|e| {
+            let is_over = e.gone && e.run.is_none();
+            if is_over {
+                e.socket.forget_listeners();
+            }
+            !is_over
+        });
     }
 
     /// A client asks to enter a namespace.
@@ -342,7 +350,8 @@ impl Client {
             },
         };
         self.aside().connect_deadline = None;
-        self.sockets.push(Entry { socket, run: None, gone: false });
+        let handlers = socket.namespace_core().table.read();
+        self.sockets.push(Entry { socket, handlers, run: None, gone: false });
         self.queue(self.sockets.len() - 1, Event::Connected, cx);
     }
 
@@ -499,6 +508,8 @@ impl Client {
         tracing::debug!(session = ?self.session, %violation, "the client broke a rule");
         self.io.parts.metrics.violations.add(1);
         self.ending = true;
+        // Nor does it enter what the checks have not decided on.
+        self.entering.clear();
         let is_ours = matches!(
             violation,
             Violation::DuplicateConnect
@@ -556,7 +567,7 @@ impl SessionApp for Client {
         let result =
             if holds > held && budget.is_over() { Err(CloseReason::InboundOverflow) } else { result };
         if decoder.is_waiting() {
-            let until = Instant::now() + self.io.config.attachments_timeout;
+            let until = clock::now() + self.io.config.attachments_timeout;
             let aside = self.aside();
             aside.attachments_deadline.get_or_insert(until);
             aside.decoder = Some(decoder);

@@ -26,6 +26,7 @@ use trunkline_proto::eio::{self, CloseReason, TransportKind, Version};
 use trunkline_proto::sio::DisconnectReason;
 use trunkline_proto::ws::{self, OpCode};
 
+use crate::clock;
 use crate::config::{Config, Transport, engine_setters};
 use crate::error::EmitError;
 use crate::handshake::Handshake;
@@ -33,6 +34,7 @@ use crate::history::Address;
 use crate::metrics::{Metrics, Snapshot};
 use crate::outbox::Sink;
 use crate::rate::Rate;
+use crate::run::guard;
 use crate::serve::worker;
 use crate::service::{EngineLayer, EngineService, NotFound, Payload};
 use crate::session::{Command, Session};
@@ -139,8 +141,9 @@ impl EngineCore {
     pub(crate) fn new(config: Config, app: impl FnOnce(Parts) -> Box<dyn App>) -> Arc<Self> {
         let budget = Budget::new(config.max_memory);
         let count = config.shards.clamp(1, 64);
-        let shards: Arc<[_]> =
-            (0..count).map(|i| Shard::new(i, config.max_send_buffer, Arc::clone(&budget))).collect();
+        let batches = config.uring.batches(count);
+        let new_shard = |(i, batches)| Shard::new(i, config.max_send_buffer, Arc::clone(&budget), batches);
+        let shards: Arc<[_]> = batches.into_iter().enumerate().map(new_shard).collect();
         let metrics = Arc::new(Metrics::default());
         let parts =
             Parts { shards: Arc::clone(&shards), budget: Arc::clone(&budget), metrics: Arc::clone(&metrics) };
@@ -242,7 +245,7 @@ impl EngineCore {
     /// Starts a session's task. With `conn`, that is its transport.
     fn start(&self, session: &Arc<Session>, conn: Option<WsConn>, early: Vec<u8>) {
         let app = self.app.open(session);
-        tokio::spawn(SessionTask::new(Arc::clone(session), app, conn, early, Instant::now()));
+        tokio::spawn(SessionTask::new(Arc::clone(session), app, conn, early, clock::now()));
         if self.is_closing() {
             session.command(Command::Finish(CloseReason::ServerShuttingDown));
         }
@@ -623,10 +626,7 @@ struct Plain {
 impl Plain {
     /// A panic of user code ends nothing but that call.
     fn guard(&self, call: impl FnOnce()) {
-        if std::panic::catch_unwind(std::panic::AssertUnwindSafe(call)).is_err() {
-            self.session.0.engine.metrics.handler_panics.add(1);
-            tracing::error!("an engine handler panicked");
-        }
+        guard(&self.session.0.engine.metrics, "an engine handler", call);
     }
 }
 

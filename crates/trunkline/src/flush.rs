@@ -19,6 +19,22 @@ use crate::session::{Command, Session};
 use crate::shard::{Shard, Slot, State};
 use crate::wire::{Queue, Wire};
 
+// The targets for which the io-uring crate has the kernel's types, as in Cargo.toml.
+#[cfg_attr(
+    not(all(
+        target_os = "linux",
+        any(
+            target_arch = "x86_64",
+            target_arch = "aarch64",
+            target_arch = "riscv64",
+            target_arch = "loongarch64",
+            target_arch = "powerpc64"
+        )
+    )),
+    path = "flush/no_ring.rs"
+)]
+pub(crate) mod ring;
+
 /// Receivers in one chunk: larger ones push the kernel's work to its softirq thread (measured, design 7).
 const CHUNK: usize = 128;
 /// Receivers closed in one go when memory is short.
@@ -87,18 +103,43 @@ fn relieve(shard: &Shard, looked: &mut Instant) {
         *looked = Instant::now();
         let budget = shard.with(|state| Arc::clone(&state.budget));
         budget.relieve();
-        shard.with(|state| state.shed(SHED));
+        let (slowest, mut ending) = shard.with(|state| state.slowest(SHED));
+        for slot in slowest {
+            if !budget.is_over_without(ending) {
+                return;
+            }
+            if let Some((unsent, rest)) = shard.with(|state| state.shed(slot)) {
+                ending += rest;
+                drop(unsent);
+            }
+        }
     }
 }
 
 /// One receiver's share of a chunk.
-struct Job {
+pub(crate) struct Job {
     slot: Slot,
     stream: Arc<TcpStream>,
     queue: Queue,
     written: usize,
     wire: Wire,
+    sent: Sent,
     outcome: Outcome,
+}
+
+/// What a ring did for a job.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Sent {
+    /// Nothing: it is to be written as usual.
+    No,
+    /// It has been told to send so many bytes.
+    Pending(usize),
+    /// It has sent so many bytes of so many.
+    Bytes(usize, usize),
+    /// The stream takes no more.
+    Blocked,
+    /// The stream is broken, or nobody knows what was sent.
+    Failed,
 }
 
 /// What a write did.
@@ -110,6 +151,25 @@ pub(crate) enum Outcome {
     Blocked,
     /// The stream is broken.
     Failed,
+}
+
+impl Job {
+    /// Writes what no ring has written, and adds the bytes to `total`.
+    fn finish(&mut self, total: &mut usize) -> Outcome {
+        match std::mem::replace(&mut self.sent, Sent::No) {
+            Sent::No | Sent::Pending(_) => {}
+            Sent::Blocked => return Outcome::Blocked,
+            Sent::Failed => return Outcome::Failed,
+            Sent::Bytes(n, wanted) => {
+                *total += n;
+                advance(&mut self.queue, &mut self.written, self.wire, n);
+                if n < wanted {
+                    return Outcome::Blocked;
+                }
+            }
+        }
+        write(&self.stream, &mut self.queue, &mut self.written, self.wire, total)
+    }
 }
 
 /// Writes one chunk; false if nothing was dirty.
@@ -125,19 +185,22 @@ fn flush(shard: &Shard, chunk: &mut Vec<Job>) -> bool {
     if chunk.is_empty() {
         return any;
     }
+    shard.counters.uring_sends.add(shard.batches.send(chunk) as u64);
     let mut sent = (0, 0);
     for job in &mut *chunk {
         let before = job.queue.len();
-        job.outcome = write(&job.stream, &mut job.queue, &mut job.written, job.wire, &mut sent.1);
+        job.outcome = job.finish(&mut sent.1);
         sent.0 += before - job.queue.len();
     }
     shard.counters.sent(sent.0, sent.1);
     let mut done = Vec::new();
     shard.with(|state| {
-        for job in chunk.drain(..) {
+        for job in &mut *chunk {
             settle(state, job, &mut done);
         }
     });
+    // What was not put back is dropped here, outside of the lock: attachments are the application's.
+    chunk.clear();
     done.into_iter().for_each(Finished::tell);
     true
 }
@@ -189,7 +252,7 @@ fn take_one(state: &mut State, slot: Slot) -> Taken {
             }
             outbox.mode = Mode::Flushing;
             let (written, wire) = (outbox.written, outbox.wire);
-            Taken::Job(Job { slot, stream, queue, written, wire, outcome: Outcome::Done })
+            Taken::Job(Job { slot, stream, queue, written, wire, sent: Sent::No, outcome: Outcome::Done })
         }
         Sink::Task => {
             outbox.mode = Mode::Blocked;
@@ -244,11 +307,11 @@ pub(crate) fn own(session: &Session) -> bool {
         }
     };
     let (before, mut bytes) = (job.queue.len(), 0);
-    job.outcome = write(&job.stream, &mut job.queue, &mut job.written, job.wire, &mut bytes);
+    job.outcome = job.finish(&mut bytes);
     shard.counters.sent(before - job.queue.len(), bytes);
     let is_blocked = job.outcome == Outcome::Blocked;
     let mut done = Vec::new();
-    shard.with(|state| settle(state, job, &mut done));
+    shard.with(|state| settle(state, &mut job, &mut done));
     done.into_iter().for_each(Finished::tell);
     is_blocked
 }
@@ -268,8 +331,8 @@ impl Finished {
     }
 }
 
-/// Puts back what a write left over.
-fn settle(state: &mut State, mut job: Job, done: &mut Vec<Finished>) {
+/// Puts back what a write left over; what of a job is not put back stays in it.
+fn settle(state: &mut State, job: &mut Job, done: &mut Vec<Finished>) {
     let Some(outbox) = state.get(job.slot) else { return };
     if outbox.mode != Mode::Flushing {
         return;
@@ -289,14 +352,14 @@ fn settle(state: &mut State, mut job: Job, done: &mut Vec<Finished>) {
         }
         Outcome::Blocked => {
             job.queue.extend(outbox.queue.drain(..));
-            outbox.queue = job.queue;
+            outbox.queue = std::mem::take(&mut job.queue);
             outbox.bytes = outbox.queue.iter().map(|p| p.cost()).sum();
             outbox.mode = Mode::Blocked;
             outbox.since.get_or_insert_with(Instant::now);
             done.extend(outbox.session.clone().map(Finished::Wake));
         }
         Outcome::Failed => {
-            outbox.queue.clear();
+            job.queue.extend(outbox.queue.drain(..));
             outbox.bytes = 0;
             outbox.written = 0;
             outbox.mode = Mode::Blocked;

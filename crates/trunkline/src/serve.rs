@@ -3,6 +3,7 @@
 //! Under saturation tokio's multi-thread scheduler starved connections in every program measured (design 7); this is why
 //! there is one runtime per core. The same services also run inside any other tokio runtime.
 
+use std::any::Any;
 use std::cell::Cell;
 use std::convert::Infallible;
 use std::future::Future;
@@ -10,6 +11,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -20,6 +22,7 @@ use tokio::net::TcpStream;
 use tokio::sync::{Notify, mpsc, watch};
 
 use crate::handshake::ConnectionInfo;
+use crate::service::{EngineService, NotFound};
 use crate::transport::head_timer::{HeadTimer, Watched};
 use crate::transport::tcp_io::{HoldHead, TcpIo};
 
@@ -276,23 +279,24 @@ where
     B: Body<Data = Bytes> + Send + 'static,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
-    let abort = Arc::new(Notify::new());
-    let aborted = Arc::clone(&abort);
+    let control = Arc::new(Control { holds, abort: Notify::new(), can_be_aborted: AtomicBool::new(false) });
+    let answering = Arc::clone(&control);
+    // Where there is no application beside ours, nobody else could ask for the extension, which costs three allocations a request.
+    let mut app = app;
+    let ours = (&mut app as &mut dyn Any).downcast_mut::<EngineService<NotFound>>();
+    let is_ours = ours.map(|service| service.of_connection(info)).is_some();
     let service = hyper::service::service_fn(move |mut request: Request<Incoming>| {
-        request.extensions_mut().insert(info);
-        let (mut app, holds, aborted) = (app.clone(), holds.clone(), Arc::clone(&aborted));
+        if !is_ours {
+            request.extensions_mut().insert(info);
+        }
+        let (mut app, control) = (app.clone(), Arc::clone(&answering));
         async move {
             std::future::poll_fn(|cx| app.poll_ready(cx)).await?;
             let response = app.call(request).await;
-            if let Ok(response) = &response {
-                // Nearly all have none.
-                let extensions = response.extensions();
-                if let (Some(holds), Some(HoldHead)) = (holds, extensions.get()) {
-                    holds.store(true, Ordering::Relaxed);
-                }
-                if let Some(Abort(connection)) = extensions.get() {
-                    connection.get_or_init(|| aborted);
-                }
+            if let Ok(response) = &response
+                && !response.extensions().is_empty()
+            {
+                control.obey(response.extensions());
             }
             response
         }
@@ -305,31 +309,106 @@ where
         .max_buf_size(MAX_HEAD)
         .serve_connection(io, service)
         .with_upgrades();
-    tokio::select! {
-        result = Watched::new(connection, timer) => {
+    let mut connection = std::pin::pin!(Watched::new(connection, timer));
+    let mut aborted = std::pin::pin!(control.abort.notified());
+    std::future::poll_fn(|cx| {
+        if let Poll::Ready(result) = connection.as_mut().poll(cx) {
             if let Err(error) = result {
                 tracing::debug!(%error, "an HTTP connection ended");
             }
+            return Poll::Ready(());
         }
-        () = abort.notified() => tracing::debug!("an HTTP connection was ended: it took nothing"),
+        // Set by the poll above, if at all.
+        if control.can_be_aborted.load(Ordering::Relaxed) && aborted.as_mut().poll(cx).is_ready() {
+            tracing::debug!("an HTTP connection was ended: it took nothing");
+            return Poll::Ready(());
+        }
+        Poll::Pending
+    })
+    .await;
+}
+
+/// What answers ask of their connection.
+#[derive(Debug)]
+struct Control {
+    /// Has the next head held.
+    holds: Option<Arc<AtomicBool>>,
+    abort: Notify,
+    /// Somebody has been given the means to.
+    can_be_aborted: AtomicBool,
+}
+
+impl Control {
+    fn obey(self: &Arc<Self>, extensions: &http::Extensions) {
+        if let (Some(holds), Some(HoldHead)) = (&self.holds, extensions.get()) {
+            holds.store(true, Ordering::Relaxed);
+        }
+        if let Some(Abort(connection)) = extensions.get() {
+            connection.get_or_init(|| Arc::clone(self));
+            self.can_be_aborted.store(true, Ordering::Relaxed);
+        }
     }
 }
 
 /// Ends a connection of ours from outside; a response extension.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Abort(Arc<OnceLock<Arc<Notify>>>);
+pub(crate) struct Abort(Arc<OnceLock<Arc<Control>>>);
 
 impl Abort {
     /// Does nothing where somebody else serves.
     pub(crate) fn abort(&self) {
         if let Some(connection) = self.0.get() {
-            connection.notify_one();
+            connection.abort.notify_one();
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::time::Instant;
+
+    use super::*;
+    use crate::service::NotFound;
+
+    /// How long a connection lives on which a client has sent `bytes` and nothing else. Time is virtual: it passes while nothing is to do.
+    async fn lifetime(bytes: &[u8], acceptor: Acceptor) -> Duration {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (stream, address) = listener.accept().await.unwrap();
+        client.write_all(bytes).await.unwrap();
+        let before = Instant::now();
+        let served = tokio::spawn(connection(stream, address, NotFound, acceptor));
+        client.read_to_end(&mut Vec::new()).await.unwrap();
+        served.await.unwrap();
+        before.elapsed()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_sends_no_whole_request_is_let_go_after_a_while() {
+        let soon = HEAD_TIMEOUT..HEAD_TIMEOUT + Duration::from_millis(100);
+        for bytes in ["", "GET / HTTP/1.1\r\nhost: x\r\n", "GET / HTTP/1.1\r\nhost: x\r\n\r\n"] {
+            let acceptor = Acceptor {
+                #[cfg(feature = "tls")]
+                tls: None,
+            };
+            let lived = lifetime(bytes.as_bytes(), acceptor).await;
+            assert!(soon.contains(&lived), "{bytes:?}: {lived:?}");
+        }
+    }
+
+    #[cfg(feature = "tls")]
+    #[tokio::test(start_paused = true)]
+    async fn so_is_one_that_does_not_go_on_with_its_tls_handshake() {
+        let soon = HEAD_TIMEOUT..HEAD_TIMEOUT + Duration::from_millis(100);
+        // Nothing, and the beginning of a record.
+        for bytes in [&[][..], &[0x16, 3, 1, 2, 0, 1]] {
+            let tls = Some(tokio_rustls::TlsAcceptor::from(trunkline_testkit::tls_config()));
+            let lived = lifetime(bytes, Acceptor { tls }).await;
+            assert!(soon.contains(&lived), "{bytes:?}: {lived:?}");
+        }
+    }
+
     #[test]
     #[cfg(target_os = "linux")]
     fn streams_inherit_nodelay() {

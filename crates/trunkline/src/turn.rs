@@ -61,6 +61,7 @@ mod tests {
     use super::*;
     use crate::outbox::Sink;
     use crate::shard::Class;
+    use crate::uring::Batches;
     use crate::wire::{Budget, Packet, Wire};
 
     #[derive(Default)]
@@ -73,7 +74,7 @@ mod tests {
 
     /// A shard whose flusher sleeps, and an outbox that is written by its session's task.
     fn shard() -> (Arc<Shard>, Arc<Flusher>, crate::shard::Slot) {
-        let shard = Shard::new(0, 1_000, Budget::new(1_000_000));
+        let shard = Shard::new(0, 1_000, Budget::new(1_000_000), Batches::default());
         let flusher = Arc::new(Flusher::default());
         let slot = shard.with(|state| {
             state.flusher = Some(Waker::from(Arc::clone(&flusher)));
