@@ -9,7 +9,7 @@ mod workspace;
 
 use std::process::ExitCode;
 
-use step::{Failure, Steps, run};
+use step::{Failure, Steps, output, run};
 use workspace::Workspace;
 
 const USAGE: &str = "\
@@ -29,6 +29,19 @@ const FUZZ_SECONDS: u32 = 20;
 
 /// The same as a part of `test`: the corpus, and enough to find what is plainly wrong.
 const TEST_FUZZ_SECONDS: u32 = 2;
+
+/// Tests whose servers write to TCP streams, by `trunkline_testkit::uring`.
+const URING_TESTS: &[&str] = &[
+    "engine_matrix",
+    "engine_security",
+    "engine_session",
+    "sio_binary",
+    "sio_connect",
+    "sio_end",
+    "sio_order",
+    "sio_security",
+    "sio_uring",
+];
 
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
@@ -76,6 +89,7 @@ fn test() -> Result<(), Failure> {
         run(&mut clippy)
     })?;
     steps.step("tests", || run(workspace.cargo().args(["test", "--workspace", "--locked"])))?;
+    steps.step("tests with io_uring", || run_with_uring(&workspace))?;
     steps.step("fuzz", || run_fuzz(&workspace, TEST_FUZZ_SECONDS))?;
     steps.step("instructions", || instructions::check(&workspace, false))?;
     steps.step("docs", || {
@@ -131,6 +145,22 @@ fn instructions(bless: bool) -> Result<(), Failure> {
     let mut steps = Steps::new();
     steps.step("install", || install::everything(&workspace))?;
     steps.step("instructions", || instructions::check(&workspace, bless))
+}
+
+/// The library's tests that go over TCP once more, with the servers sending through io_uring.
+fn run_with_uring(workspace: &Workspace) -> Result<(), Failure> {
+    let test = |names: &[&str]| {
+        let mut test = workspace.cargo();
+        test.args(["test", "--locked", "--package", "trunkline"]);
+        test.args(names.iter().flat_map(|name| ["--test", name]));
+        test
+    };
+    let told = output(test(&["sio_uring"]).args(["--", "--exact", "--nocapture", "availability"]))?;
+    if let Some(line) = told.lines().find(|line| line.contains("io_uring: no")) {
+        println!("SKIPPED, nothing was tested with io_uring: {line}");
+        return Ok(());
+    }
+    run(test(URING_TESTS).env("TRUNKLINE_TEST_URING", "on"))
 }
 
 fn run_fuzz(workspace: &Workspace, seconds: u32) -> Result<(), Failure> {

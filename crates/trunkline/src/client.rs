@@ -13,6 +13,7 @@ use trunkline_proto::eio::{self, CloseReason, Version};
 use trunkline_proto::sio::{self, DisconnectReason, Kind, OwnedArgs, Violation};
 
 use crate::admission::{Admission, Refusal, ask};
+use crate::clock;
 use crate::dynamic::Rule;
 use crate::engine::{EngineCore, SessionApp};
 use crate::handshake::query_pairs;
@@ -86,7 +87,7 @@ const EVENT_COST: usize = 64;
 impl Client {
     pub(crate) fn new(io: Arc<IoCore>, session: Arc<Session>) -> Self {
         let limits = sio::Limits { max_attachments: io.config.max_attachments, ..sio::Limits::default() };
-        let connect_deadline = Some(Instant::now() + io.config.connect_timeout);
+        let connect_deadline = Some(clock::now() + io.config.connect_timeout);
         Self {
             decoder: sio::Decoder::new(io.config.parser, limits),
             io,
@@ -132,6 +133,7 @@ impl Client {
                 if entry.socket.exit(DisconnectReason::ClientNamespaceDisconnect) {
                     entry.gone = true;
                     self.queue(index, Event::Gone(DisconnectReason::ClientNamespaceDisconnect), cx);
+                    self.forget_gone();
                 }
             }
             (Kind::Event { name, id, args }, Some(index)) => {
@@ -236,14 +238,20 @@ impl Client {
             has_gone |= self.sockets[index].gone;
         }
         if has_gone {
-            self.sockets.retain(|e| {
-                let is_over = e.gone && e.run.is_none();
-                if is_over {
-                    e.socket.forget_listeners();
-                }
-                !is_over
-            });
+            self.forget_gone();
         }
+    }
+
+    /// Lets go of the sockets that have left and whose handlers have been told. At once: an idle connection comes by again only with
+    /// its next heartbeat.
+    fn forget_gone(&mut self) {
+        self.sockets.retain(|e| {
+            let is_over = e.gone && e.run.is_none();
+            if is_over {
+                e.socket.forget_listeners();
+            }
+            !is_over
+        });
     }
 
     /// A client asks to enter a namespace.
@@ -465,6 +473,8 @@ impl Client {
         tracing::debug!(session = ?self.session, %violation, "the client broke a rule");
         self.io.parts.metrics.violations.add(1);
         self.ending = true;
+        // Nor does it enter what the checks have not decided on.
+        self.entering.clear();
         let is_ours = matches!(
             violation,
             Violation::DuplicateConnect
@@ -525,7 +535,7 @@ impl SessionApp for Client {
         self.attachments_deadline = match (decoder.is_waiting(), self.attachments_deadline) {
             (false, _) => None,
             (true, Some(deadline)) => Some(deadline),
-            (true, None) => Some(Instant::now() + self.io.config.attachments_timeout),
+            (true, None) => Some(clock::now() + self.io.config.attachments_timeout),
         };
         self.decoder = decoder;
         result

@@ -1,4 +1,5 @@
-//! The flusher: writes what waits for a shard's dirty receivers, about 128 of them at a time.
+//! The flusher: writes what waits for a shard's dirty receivers, about 128 of them at a time. A session that answers only its own client
+//! writes that itself ([`own`]).
 //!
 //! Everything that waits for a receiver goes out in one vectored send, outside the shard's lock. Between two chunks the
 //! runtime reads its sockets, and further packets collect by themselves.
@@ -17,6 +18,22 @@ use crate::outbox::{Mode, PollSender, Sink};
 use crate::session::{Command, Session};
 use crate::shard::{Shard, Slot, State};
 use crate::wire::{Queue, Wire};
+
+// The targets for which the io-uring crate has the kernel's types, as in Cargo.toml.
+#[cfg_attr(
+    not(all(
+        target_os = "linux",
+        any(
+            target_arch = "x86_64",
+            target_arch = "aarch64",
+            target_arch = "riscv64",
+            target_arch = "loongarch64",
+            target_arch = "powerpc64"
+        )
+    )),
+    path = "flush/no_ring.rs"
+)]
+pub(crate) mod ring;
 
 /// Receivers in one chunk: larger ones push the kernel's work to its softirq thread (measured, design 7).
 const CHUNK: usize = 128;
@@ -86,18 +103,43 @@ fn relieve(shard: &Shard, looked: &mut Instant) {
         *looked = Instant::now();
         let budget = shard.with(|state| Arc::clone(&state.budget));
         budget.relieve();
-        shard.with(|state| state.shed(SHED));
+        let (slowest, mut ending) = shard.with(|state| state.slowest(SHED));
+        for slot in slowest {
+            if !budget.is_over_without(ending) {
+                return;
+            }
+            if let Some((unsent, rest)) = shard.with(|state| state.shed(slot)) {
+                ending += rest;
+                drop(unsent);
+            }
+        }
     }
 }
 
 /// One receiver's share of a chunk.
-struct Job {
+pub(crate) struct Job {
     slot: Slot,
     stream: Arc<TcpStream>,
     queue: Queue,
     written: usize,
     wire: Wire,
+    sent: Sent,
     outcome: Outcome,
+}
+
+/// What a ring did for a job.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Sent {
+    /// Nothing: it is to be written as usual.
+    No,
+    /// It has been told to send so many bytes.
+    Pending(usize),
+    /// It has sent so many bytes of so many.
+    Bytes(usize, usize),
+    /// The stream takes no more.
+    Blocked,
+    /// The stream is broken, or nobody knows what was sent.
+    Failed,
 }
 
 /// What a write did.
@@ -109,6 +151,25 @@ pub(crate) enum Outcome {
     Blocked,
     /// The stream is broken.
     Failed,
+}
+
+impl Job {
+    /// Writes what no ring has written, and adds the bytes to `total`.
+    fn finish(&mut self, total: &mut usize) -> Outcome {
+        match std::mem::replace(&mut self.sent, Sent::No) {
+            Sent::No | Sent::Pending(_) => {}
+            Sent::Blocked => return Outcome::Blocked,
+            Sent::Failed => return Outcome::Failed,
+            Sent::Bytes(n, wanted) => {
+                *total += n;
+                advance(&mut self.queue, &mut self.written, self.wire, n);
+                if n < wanted {
+                    return Outcome::Blocked;
+                }
+            }
+        }
+        write(&self.stream, &mut self.queue, &mut self.written, self.wire, total)
+    }
 }
 
 /// Writes one chunk; false if nothing was dirty.
@@ -124,19 +185,22 @@ fn flush(shard: &Shard, chunk: &mut Vec<Job>) -> bool {
     if chunk.is_empty() {
         return any;
     }
+    shard.counters.uring_sends.add(shard.batches.send(chunk) as u64);
     let mut sent = (0, 0);
     for job in &mut *chunk {
         let before = job.queue.len();
-        job.outcome = write(&job.stream, &mut job.queue, &mut job.written, job.wire, &mut sent.1);
+        job.outcome = job.finish(&mut sent.1);
         sent.0 += before - job.queue.len();
     }
     shard.counters.sent(sent.0, sent.1);
     let mut done = Vec::new();
     shard.with(|state| {
-        for job in chunk.drain(..) {
+        for job in &mut *chunk {
             settle(state, job, &mut done);
         }
     });
+    // What was not put back is dropped here, outside of the lock: attachments are the application's.
+    chunk.clear();
     done.into_iter().for_each(Finished::tell);
     true
 }
@@ -152,55 +216,104 @@ fn take(
     while chunk.len() + polls.len() < CHUNK {
         let Some(slot) = state.dirty.pop_front() else { break };
         any = true;
-        let Some(outbox) = state.get(slot) else { continue };
-        if outbox.mode != Mode::Dirty {
-            continue;
-        }
-        match &outbox.sink {
-            Sink::Tcp(stream) => {
-                let stream = Arc::clone(stream);
-                let queue = outbox.take_free();
-                if queue.is_empty() && outbox.held {
-                    outbox.mode = Mode::Idle;
-                    state.hold(slot);
-                    continue;
-                }
-                outbox.mode = Mode::Flushing;
-                chunk.push(Job {
-                    slot,
-                    stream,
-                    queue,
-                    written: outbox.written,
-                    wire: outbox.wire,
-                    outcome: Outcome::Done,
-                });
-            }
-            Sink::Task => {
-                outbox.mode = Mode::Blocked;
-                tasks.extend(outbox.session.clone());
-            }
-            Sink::Poll(_) => {
-                outbox.mode = Mode::Idle;
-                let queue = outbox.take_answer();
-                if queue.is_empty() {
-                    // What it was marked dirty for was dropped, or waits for its log: the request waits on.
-                    match outbox.held {
-                        true => state.hold(slot),
-                        false => outbox.wake_drained(),
-                    }
-                    continue;
-                }
-                if let Sink::Poll(sender) = std::mem::replace(&mut outbox.sink, Sink::Waiting) {
-                    polls.push((sender, queue));
-                }
-                if outbox.queue.is_empty() {
-                    outbox.wake_drained();
-                }
-            }
-            Sink::Waiting => outbox.mode = Mode::Idle,
+        match take_one(state, slot) {
+            Taken::Nothing => {}
+            Taken::Job(job) => chunk.push(job),
+            Taken::Poll(sender, queue) => polls.push((sender, queue)),
+            Taken::Task => tasks.extend(state.get(slot).and_then(|outbox| outbox.session.clone())),
         }
     }
     any
+}
+
+/// What is to be done for a dirty receiver.
+enum Taken {
+    Nothing,
+    Job(Job),
+    /// A waiting request is to be answered.
+    Poll(PollSender, Queue),
+    /// Its session's task writes.
+    Task,
+}
+
+/// Takes what waits in a dirty outbox, which is no longer dirty then.
+fn take_one(state: &mut State, slot: Slot) -> Taken {
+    let Some(outbox) = state.get(slot).filter(|outbox| outbox.mode == Mode::Dirty) else {
+        return Taken::Nothing;
+    };
+    match &outbox.sink {
+        Sink::Tcp(stream) => {
+            let stream = Arc::clone(stream);
+            let queue = outbox.take_free();
+            if queue.is_empty() && outbox.held {
+                outbox.mode = Mode::Idle;
+                state.hold(slot);
+                return Taken::Nothing;
+            }
+            outbox.mode = Mode::Flushing;
+            let (written, wire) = (outbox.written, outbox.wire);
+            Taken::Job(Job { slot, stream, queue, written, wire, sent: Sent::No, outcome: Outcome::Done })
+        }
+        Sink::Task => {
+            outbox.mode = Mode::Blocked;
+            Taken::Task
+        }
+        Sink::Poll(_) => {
+            outbox.mode = Mode::Idle;
+            let queue = outbox.take_answer();
+            if queue.is_empty() {
+                // What it was marked dirty for was dropped, or waits for its log: the request waits on.
+                match outbox.held {
+                    true => state.hold(slot),
+                    false => outbox.wake_drained(),
+                }
+                return Taken::Nothing;
+            }
+            let sink = std::mem::replace(&mut outbox.sink, Sink::Waiting);
+            if outbox.queue.is_empty() {
+                outbox.wake_drained();
+            }
+            if let Sink::Poll(sender) = sink { Taken::Poll(sender, queue) } else { Taken::Nothing }
+        }
+        Sink::Waiting => {
+            outbox.mode = Mode::Idle;
+            Taken::Nothing
+        }
+    }
+}
+
+/// At the end of a session's turn: writes what waits in its outbox, if no other's is dirty. Where others' are, more messages are likely to
+/// follow, which the flusher merges. True if the session's task has to write: the stream took not all, or is not the flusher's.
+pub(crate) fn own(session: &Session) -> bool {
+    let (shard, slot) = (&session.shard, session.slot);
+    let taken = shard.with(|state| {
+        if state.dirty.len() == 1 && state.dirty.front() == Some(&slot) {
+            state.dirty.clear();
+            return take_one(state, slot);
+        }
+        match state.get(slot) {
+            Some(outbox) if outbox.mode == Mode::Blocked => Taken::Task,
+            _ => Taken::Nothing,
+        }
+    });
+    let mut job = match taken {
+        Taken::Job(job) => job,
+        Taken::Nothing => return false,
+        Taken::Task => return true,
+        Taken::Poll(sender, queue) => {
+            // A request that was aborted ends its session by itself.
+            drop(sender.send(queue));
+            return false;
+        }
+    };
+    let (before, mut bytes) = (job.queue.len(), 0);
+    job.outcome = job.finish(&mut bytes);
+    shard.counters.sent(before - job.queue.len(), bytes);
+    let is_blocked = job.outcome == Outcome::Blocked;
+    let mut done = Vec::new();
+    shard.with(|state| settle(state, &mut job, &mut done));
+    done.into_iter().for_each(Finished::tell);
+    is_blocked
 }
 
 /// What has to be told once the lock is free.
@@ -218,8 +331,8 @@ impl Finished {
     }
 }
 
-/// Puts back what a write left over.
-fn settle(state: &mut State, mut job: Job, done: &mut Vec<Finished>) {
+/// Puts back what a write left over; what of a job is not put back stays in it.
+fn settle(state: &mut State, job: &mut Job, done: &mut Vec<Finished>) {
     let Some(outbox) = state.get(job.slot) else { return };
     if outbox.mode != Mode::Flushing {
         return;
@@ -239,14 +352,14 @@ fn settle(state: &mut State, mut job: Job, done: &mut Vec<Finished>) {
         }
         Outcome::Blocked => {
             job.queue.extend(outbox.queue.drain(..));
-            outbox.queue = job.queue;
+            outbox.queue = std::mem::take(&mut job.queue);
             outbox.bytes = outbox.queue.iter().map(|p| p.cost()).sum();
             outbox.mode = Mode::Blocked;
             outbox.since.get_or_insert_with(Instant::now);
             done.extend(outbox.session.clone().map(Finished::Wake));
         }
         Outcome::Failed => {
-            outbox.queue.clear();
+            job.queue.extend(outbox.queue.drain(..));
             outbox.bytes = 0;
             outbox.written = 0;
             outbox.mode = Mode::Blocked;

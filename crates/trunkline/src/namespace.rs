@@ -737,7 +737,9 @@ impl Namespaces {
     pub(crate) fn remove_empty(&self, core: &Arc<NamespaceCore>) -> bool {
         let mut by_name = self.by_name.lock();
         let is_this = by_name.get(&core.name).is_some_and(|found| Arc::ptr_eq(found, core));
-        if is_this && core.socket_count() == 0 && core.entering.load(Ordering::Acquire) == 0 {
+        let is_unused = || core.socket_count() == 0 && core.entering.load(Ordering::Acquire) == 0;
+        // Somebody may have come and gone since it was found idle.
+        if is_this && is_unused() && core.used_log().and_then(NamespaceLog::idle_at).is_none() {
             by_name.remove(&core.name);
             // Still under this lock: the next one of this name opens the same files, and has to know that these go.
             if let Some(Some(log)) = core.log.get() {

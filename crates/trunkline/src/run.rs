@@ -15,6 +15,7 @@ use crate::ack::{AckTarget, Wanted};
 use crate::clock;
 use crate::extract::{Cx, ExtractError};
 use crate::handler::{ErasedHandler, HandlerError, INTERNAL};
+use crate::metrics::Metrics;
 use crate::namespace::Table;
 use crate::once::Met;
 use crate::session::Session;
@@ -131,13 +132,18 @@ impl Call {
     }
 }
 
+/// Runs a function of the application; a panic ends nothing but that call, and is counted and told.
+pub(crate) fn guard<T>(metrics: &Metrics, what: &str, call: impl FnOnce() -> T) -> Option<T> {
+    catch_unwind(AssertUnwindSafe(call)).inspect_err(|_| metrics.panicked(what)).ok()
+}
+
 /// A panic ends nothing but its future.
-pub(crate) fn guard_poll<T>(future: &mut BoxFuture<'static, T>, cx: &mut Context<'_>) -> Result<Poll<T>, ()> {
+pub(crate) fn guard_poll<T>(future: &mut BoxFuture<'_, T>, cx: &mut Context<'_>) -> Result<Poll<T>, ()> {
     guard_catch(future, cx).map_err(drop)
 }
 
 fn guard_catch<T>(
-    future: &mut BoxFuture<'static, T>,
+    future: &mut BoxFuture<'_, T>,
     cx: &mut Context<'_>,
 ) -> Result<Poll<T>, Box<dyn Any + Send>> {
     catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx)))
