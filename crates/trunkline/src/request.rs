@@ -388,7 +388,7 @@ fn get(frame: Frame, session: Arc<Session>, style: Style) -> Answer {
                     // Seldom, so the poll's own future need not have room for it.
                     Box::pin(after_post(&guard.session)).await;
                 }
-                // Not before: the packets are out of the queue, and would be lost with the request.
+                // Until here: the packets are out of the queue, and would be lost with the request.
                 guard.reason = None;
                 let answer = queue.map(|queue| poll_answer(&guard.session, &queue, &style));
                 frame.finish(answer.map_err(|_| Violation::SessionUnknown.into()))

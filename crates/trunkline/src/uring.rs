@@ -33,7 +33,7 @@ enum Choice {
     Off,
 }
 
-/// A call for a ring costs 1 µs more, and saves 0.25 µs for each receiver (bench/NOTES.md): even at 4, worth it from here on.
+/// A call for a ring costs about 1 µs more and saves 0.25 µs for each receiver (bench/NOTES.md): even at 4, surely cheaper at 8.
 const FROM: usize = 8;
 
 impl Uring {

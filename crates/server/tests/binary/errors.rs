@@ -34,6 +34,7 @@ fn mistakes_on_the_command_line_and_in_the_environment() {
     check(&["--prot", "1"], &[], 2, "unknown flag --prot; did you mean --port?");
     check(&["--port", "many"], &[], 2, "--port: ");
     check(&["--port"], &[], 2, "--port needs a value");
+    check(&["--uring", "maybe"], &[], 2, "--uring: ");
     check(&["srve"], &[], 2, "unknown argument \"srve\"");
     check(
         &[],
