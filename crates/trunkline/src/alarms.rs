@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
+use crate::clock;
 use crate::shard::{Shard, Slot};
 
 /// The alarms of one shard, at most one for each session.
@@ -117,7 +118,7 @@ pub(crate) async fn run(shard: Arc<Shard>) {
     let mut sleep = pin!(tokio::time::sleep(Duration::ZERO));
     let mut due = Vec::with_capacity(BATCH);
     std::future::poll_fn(|cx| {
-        let next = shard.alarms.take_due(Instant::now(), cx.waker(), &mut due);
+        let next = shard.alarms.take_due(clock::now(), cx.waker(), &mut due);
         shard.ring(&mut due);
         match next {
             Next::End => return Poll::Ready(()),

@@ -13,6 +13,7 @@ use trunkline_proto::eio::{self, CloseReason, Version};
 use trunkline_proto::sio::{self, DisconnectReason, Kind, OwnedArgs, Violation};
 
 use crate::admission::{Admission, Refusal, ask};
+use crate::clock;
 use crate::dynamic::Rule;
 use crate::engine::{EngineCore, SessionApp};
 use crate::handshake::query_pairs;
@@ -86,7 +87,7 @@ const EVENT_COST: usize = 64;
 impl Client {
     pub(crate) fn new(io: Arc<IoCore>, session: Arc<Session>) -> Self {
         let limits = sio::Limits { max_attachments: io.config.max_attachments, ..sio::Limits::default() };
-        let connect_deadline = Some(Instant::now() + io.config.connect_timeout);
+        let connect_deadline = Some(clock::now() + io.config.connect_timeout);
         Self {
             decoder: sio::Decoder::new(io.config.parser, limits),
             io,
@@ -534,7 +535,7 @@ impl SessionApp for Client {
         self.attachments_deadline = match (decoder.is_waiting(), self.attachments_deadline) {
             (false, _) => None,
             (true, Some(deadline)) => Some(deadline),
-            (true, None) => Some(Instant::now() + self.io.config.attachments_timeout),
+            (true, None) => Some(clock::now() + self.io.config.attachments_timeout),
         };
         self.decoder = decoder;
         result

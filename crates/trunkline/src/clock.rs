@@ -1,8 +1,15 @@
-//! A clock for what is only looked at roughly: it costs a fraction of a precise one.
+//! The clocks: the one that deadlines go by, and one for what is only looked at roughly.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-/// The time since some moment, in steps of the system's tick: on Linux 1 to 10 ms. Elsewhere it is precise.
+/// The time as the runtime's timers see it: where a test has stopped that, deadlines stand still, too.
+#[inline]
+pub(crate) fn now() -> Instant {
+    tokio::time::Instant::now().into_std()
+}
+
+/// The time since some moment, in steps of the system's tick: on Linux 1 to 10 ms. Elsewhere it is precise. It costs a fraction of a
+/// precise clock.
 #[cfg(target_os = "linux")]
 pub(crate) fn coarse() -> Duration {
     let now = rustix::time::clock_gettime(rustix::time::ClockId::MonotonicCoarse);
@@ -11,6 +18,6 @@ pub(crate) fn coarse() -> Duration {
 
 #[cfg(not(target_os = "linux"))]
 pub(crate) fn coarse() -> Duration {
-    static START: std::sync::LazyLock<std::time::Instant> = std::sync::LazyLock::new(std::time::Instant::now);
+    static START: std::sync::LazyLock<Instant> = std::sync::LazyLock::new(Instant::now);
     START.elapsed()
 }

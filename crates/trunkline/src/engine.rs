@@ -26,6 +26,7 @@ use trunkline_proto::eio::{self, CloseReason, TransportKind, Version};
 use trunkline_proto::sio::DisconnectReason;
 use trunkline_proto::ws::{self, OpCode};
 
+use crate::clock;
 use crate::config::{Config, Transport, engine_setters};
 use crate::error::EmitError;
 use crate::handshake::Handshake;
@@ -235,7 +236,7 @@ impl EngineCore {
     /// Starts a session's task. With `conn`, that is its transport.
     fn start(&self, session: &Arc<Session>, conn: Option<WsConn>, early: Vec<u8>) {
         let app = self.app.open(session);
-        tokio::spawn(SessionTask::new(Arc::clone(session), app, conn, early, Instant::now()));
+        tokio::spawn(SessionTask::new(Arc::clone(session), app, conn, early, clock::now()));
         if self.is_closing() {
             session.command(Command::Finish(CloseReason::ServerShuttingDown));
         }

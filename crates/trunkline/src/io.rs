@@ -17,6 +17,7 @@ use trunkline_proto::sio::Parser;
 use crate::admission::Admission;
 use crate::broadcast::{Answer, Broadcast, IntoRooms, RemoteSocket};
 use crate::client::{Client, MAX_NAMESPACE};
+use crate::clock;
 use crate::config::{Config, engine_setters};
 use crate::dynamic::{ParentCore, ParentNamespace, Pattern, Rule};
 use crate::engine::{App, EngineCore, Parts, SessionApp};
@@ -257,7 +258,7 @@ impl IoCore {
 
     /// Removes what has been empty for long enough.
     fn sweep(&self) {
-        let now = Instant::now();
+        let now = clock::now();
         loop {
             let child = {
                 let mut emptied = self.emptied.lock();

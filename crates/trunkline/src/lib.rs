@@ -48,6 +48,7 @@ mod extract;
 mod flush;
 mod handler;
 mod handshake;
+mod hash;
 mod history;
 mod io;
 mod log;

@@ -17,6 +17,7 @@ use crate::error::BroadcastError;
 use crate::handler::{
     Check, ConnectPhase, DisconnectPhase, ErasedCheck, ErasedHandler, EventPhase, Handler, erase, erase_check,
 };
+use crate::hash::Quick;
 use crate::history::{History, Readers, Served};
 use crate::io::Shared;
 use crate::log::LogError;
@@ -69,7 +70,7 @@ pub(crate) struct Table {
     pub(crate) disconnect: Vec<Arc<dyn ErasedHandler>>,
     pub(crate) before: Vec<Arc<dyn ErasedHandler>>,
     pub(crate) any: Vec<Arc<dyn ErasedHandler>>,
-    pub(crate) events: HashMap<Box<str>, SmallVec<[Arc<dyn ErasedHandler>; 1]>>,
+    pub(crate) events: HashMap<Box<str>, Listeners, Quick>,
     pub(crate) history: Option<Arc<Served>>,
     outgoing: Vec<OutgoingHook>,
     rooms: Vec<RoomHook>,
@@ -81,6 +82,8 @@ pub(crate) struct Table {
     version: u32,
 }
 
+/// Most events have one.
+type Listeners = SmallVec<[Arc<dyn ErasedHandler>; 1]>;
 type OutgoingHook = Arc<dyn Fn(&Outgoing<'_>) + Send + Sync>;
 type RoomHook = Arc<dyn Fn(&RoomEvent) + Send + Sync>;
 

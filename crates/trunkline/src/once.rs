@@ -13,6 +13,7 @@ use serde::de::DeserializeOwned;
 use trunkline_proto::sio::{self, Encoded};
 
 use crate::ack::AckTarget;
+use crate::clock;
 use crate::run::guard;
 use crate::sid::Id;
 use crate::socket::Socket;
@@ -396,7 +397,7 @@ impl KeptKeys {
         }
         let keys = new();
         kept.by_pid.insert(pid, (Arc::clone(&keys), None));
-        let out = if has_left { kept.depart(pid, Instant::now()) } else { Vec::new() };
+        let out = if has_left { kept.depart(pid, clock::now()) } else { Vec::new() };
         drop(kept);
         drop(out);
         keys

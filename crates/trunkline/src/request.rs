@@ -57,6 +57,10 @@ impl Answer {
         Self(Inner::Ready(Some(response)))
     }
 
+    fn later(future: impl Future<Output = Response<Bytes>> + Send + 'static) -> Self {
+        Self(Inner::Later(Box::pin(future)))
+    }
+
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Response<Payload>> {
         let whole = |response: Response<Bytes>| response.map(Payload::Whole);
         match &mut self.0 {
@@ -70,6 +74,8 @@ impl Answer {
 /// What every answer is finished with.
 struct Frame {
     core: Arc<EngineCore>,
+    /// If the request does not bring it.
+    info: Option<ConnectionInfo>,
     judgement: Judgement,
     is_upgrade: bool,
 }
@@ -89,10 +95,10 @@ impl Frame {
         self,
         future: impl Future<Output = Result<Response<Bytes>, Refusal>> + Send + 'static,
     ) -> Answer {
-        Answer(Inner::Later(Box::pin(async move {
+        Answer::later(async move {
             let result = future.await;
             self.finish(result)
-        })))
+        })
     }
 
     fn other(self, future: BoxFuture<'static, Response<Payload>>) -> Answer {
@@ -109,8 +115,8 @@ impl Frame {
     }
 }
 
-/// Answers one request below the path.
-pub(crate) fn answer<B>(core: &Arc<EngineCore>, request: Request<B>) -> Answer
+/// Answers one request below the path. `info`: if the request does not bring it as an extension.
+pub(crate) fn answer<B>(core: &Arc<EngineCore>, request: Request<B>, info: Option<ConnectionInfo>) -> Answer
 where
     B: Body + Send + 'static,
     B::Data: Send,
@@ -119,7 +125,7 @@ where
     // Whom it cannot judge it does not admit.
     let judge = || core.config.cors.judge(request.headers(), request.uri());
     let judgement = guard(&core.metrics, "cors", judge).unwrap_or(Judgement::Foreign);
-    let frame = Frame { core: Arc::clone(core), is_upgrade: is_websocket_upgrade(&request), judgement };
+    let frame = Frame { core: Arc::clone(core), info, is_upgrade: is_websocket_upgrade(&request), judgement };
     if request.method() == Method::OPTIONS {
         let mut response = empty(StatusCode::NO_CONTENT);
         response.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from_static("0"));
@@ -137,7 +143,11 @@ where
     }
     if let Some(address) = history_of(core, request.uri()) {
         let is_cross_origin = matches!(frame.judgement, Judgement::Allowed(_));
-        let answer = core.app.history(core, address, &without_body(request), is_cross_origin);
+        let mut request = without_body(request);
+        if let Some(info) = frame.info {
+            request.extensions_mut().insert(info);
+        }
+        let answer = core.app.history(core, address, &request, is_cross_origin);
         return frame.other(answer);
     }
     route(frame, request)
@@ -220,7 +230,7 @@ where
         method_is_get: request.method() == Method::GET,
         method_is_post: request.method() == Method::POST,
         upgrade: frame.is_upgrade,
-        origin_valid: request.headers().get(header::ORIGIN).is_none_or(|o| o.to_str().is_ok()),
+        origin_valid: frame.judgement != Judgement::Invalid,
     };
     let mut found = None;
     let verdict = eio::verify(&description, core.config.transports, core.config.allow_eio3, |sid| {
@@ -271,7 +281,7 @@ fn handshake(frame: Frame, mut request: Request<()>, wanted: Result<Wanted, Viol
     if !core.has_place() {
         return frame.now(Err(Refusal::Unavailable));
     }
-    let info = request.extensions().get::<ConnectionInfo>().copied();
+    let info = frame.info.or_else(|| request.extensions().get().copied());
     let is_cross_origin = matches!(frame.judgement, Judgement::Allowed(_));
     let url = request.uri().path_and_query().map_or("", |p| p.as_str());
     let handshake = Handshake::new(url, request.headers(), info, is_cross_origin);
@@ -372,12 +382,16 @@ fn get(frame: Frame, session: Arc<Session>, style: Style) -> Answer {
         Ok(None) => {
             // Made here: an answer that is never polled must not leave a request waiting.
             let mut guard = AbortGuard { session, reason: Some(Violation::GetAborted) };
-            frame.later(async move {
+            Answer::later(async move {
                 let queue = receiver.await;
+                if guard.session.posting.load(Ordering::Acquire) {
+                    // Seldom, so the poll's own future need not have room for it.
+                    Box::pin(after_post(&guard.session)).await;
+                }
                 // Until here: the packets are out of the queue, and would be lost with the request.
-                after_post(&guard.session).await;
                 guard.reason = None;
-                Ok(poll_answer(&guard.session, &queue.map_err(|_| Violation::SessionUnknown)?, &style))
+                let answer = queue.map(|queue| poll_answer(&guard.session, &queue, &style));
+                frame.finish(answer.map_err(|_| Violation::SessionUnknown.into()))
             })
         }
         Err(NoPoll::Overlap) => {
@@ -432,60 +446,89 @@ where
         session.command(Command::Violation(Violation::BinaryContentV4));
         return frame.now(Err(Violation::BinaryContentV4.into()));
     }
-    let core = Arc::clone(&frame.core);
+    let (declared, body) = (declared_length(request.headers()), request.into_body());
+    // Made here: an answer that is never polled must not leave the session with half a request.
     let mut guard = AbortGuard { session, reason: Some(Violation::PostAborted) };
-    frame.later(async move {
-        // Counted until the session has read it.
-        let mut counted = Counted { core: &core, bytes: 0 };
-        let collected = tokio::time::timeout(core.config.post_timeout, collect(&mut counted, request)).await;
-        let body = match collected {
-            Ok(Ok(body)) => body,
-            Ok(Err(Violation::BodyTooLarge)) => {
-                // The reference leaves the session open; the client gives up by itself.
-                guard.reason = None;
-                guard.session.posting.store(false, Ordering::Release);
-                return Err(Violation::BodyTooLarge.into());
-            }
-            Ok(Err(violation)) => return Err(violation.into()),
-            Err(_) => return Err(Violation::PostAborted.into()),
-        };
-        let body = match (&style.jsonp, is_binary) {
-            (_, true) => PostBody::Binary(body),
-            (Some(_), false) => match jsonp::decode_post(&body) {
-                Ok(text) => PostBody::Text(text.into()),
-                Err(violation) => {
-                    guard.reason = None;
-                    guard.session.command(Command::Violation(violation.clone()));
-                    return Err(violation.into());
-                }
-            },
-            (None, false) => PostBody::Text(body),
-        };
-        let (reply, outcome) = oneshot::channel();
-        guard.session.command(Command::Post(body, reply));
-        let outcome = outcome.await;
-        guard.reason = None;
-        guard.session.posting.store(false, Ordering::Release);
-        match outcome {
-            Ok(Ok(())) => Ok(polling::ok(style.no_xss_filter)),
-            Ok(Err(violation)) => Err(violation.into()),
-            // The session ended while it read the body.
-            Err(_) => Err(Violation::SessionUnknown.into()),
-        }
+    Answer::later(async move {
+        let result = take_post(&frame.core, &mut guard, declared, body, is_binary, &style).await;
+        frame.finish(result)
     })
 }
 
-/// Reads a body, at most `max_payload` bytes of it; what it holds counts in the memory budget.
-async fn collect<B>(counted: &mut Counted<'_>, request: Request<B>) -> Result<Bytes, Violation>
+/// Reads a POST and has the session take its packets.
+async fn take_post<B>(
+    core: &EngineCore,
+    guard: &mut AbortGuard,
+    declared: Option<usize>,
+    body: B,
+    is_binary: bool,
+    style: &Style,
+) -> Result<Response<Bytes>, Refusal>
 where
     B: Body + Send + 'static,
     B::Data: Send,
-    B::Error: std::fmt::Display,
+{
+    // Counted until the session has read it.
+    let mut counted = Counted { core, bytes: 0 };
+    let collected = within(core.config.post_timeout, collect(&mut counted, declared, body)).await;
+    let body = match collected {
+        Some(Ok(body)) => body,
+        Some(Err(Violation::BodyTooLarge)) => {
+            // The reference leaves the session open; the client gives up by itself.
+            guard.reason = None;
+            guard.session.posting.store(false, Ordering::Release);
+            return Err(Violation::BodyTooLarge.into());
+        }
+        Some(Err(violation)) => return Err(violation.into()),
+        None => return Err(Violation::PostAborted.into()),
+    };
+    let body = match (&style.jsonp, is_binary) {
+        (_, true) => PostBody::Binary(body),
+        (Some(_), false) => match jsonp::decode_post(&body) {
+            Ok(text) => PostBody::Text(text.into()),
+            Err(violation) => {
+                guard.reason = None;
+                guard.session.command(Command::Violation(violation.clone()));
+                return Err(violation.into());
+            }
+        },
+        (None, false) => PostBody::Text(body),
+    };
+    let (reply, outcome) = oneshot::channel();
+    guard.session.command(Command::Post(body, reply));
+    let outcome = outcome.await;
+    guard.reason = None;
+    guard.session.posting.store(false, Ordering::Release);
+    match outcome {
+        Ok(Ok(())) => Ok(polling::ok(style.no_xss_filter)),
+        Ok(Err(violation)) => Err(violation.into()),
+        // The session ended while it read the body.
+        Err(_) => Err(Violation::SessionUnknown.into()),
+    }
+}
+
+/// `None` if it takes longer. What is ready at once, as most bodies are, costs no timer.
+async fn within<F: Future>(time: Duration, future: F) -> Option<F::Output> {
+    let mut future = std::pin::pin!(future);
+    let first = std::future::poll_fn(|cx| Poll::Ready(future.as_mut().poll(cx))).await;
+    match first {
+        Poll::Ready(output) => Some(output),
+        Poll::Pending => Box::pin(tokio::time::timeout(time, future)).await.ok(),
+    }
+}
+
+fn declared_length(headers: &HeaderMap) -> Option<usize> {
+    headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok())
+}
+
+/// Reads a body, at most `max_payload` bytes of it; what it holds counts in the memory budget.
+async fn collect<B>(counted: &mut Counted<'_>, declared: Option<usize>, body: B) -> Result<Bytes, Violation>
+where
+    B: Body + Send + 'static,
+    B::Data: Send,
 {
     let limit = counted.core.config.max_payload;
-    let declared =
-        request.headers().get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse::<usize>().ok());
-    let mut body = Box::pin(request.into_body());
+    let mut body = Box::pin(body);
     if declared.is_some_and(|n| n > limit) {
         discard(counted.core, body);
         return Err(Violation::BodyTooLarge);
@@ -571,7 +614,7 @@ fn is_websocket_upgrade<B>(request: &Request<B>) -> bool {
             .filter_map(|v| v.to_str().ok())
             .any(|v| v.split(',').any(|t| t.trim().eq_ignore_ascii_case(token)))
     };
-    request.method() == Method::GET && has(header::CONNECTION, "upgrade") && has(header::UPGRADE, "websocket")
+    request.method() == Method::GET && has(header::UPGRADE, "websocket") && has(header::CONNECTION, "upgrade")
 }
 
 /// The 101, or what is wrong with the WebSocket handshake (RFC 6455, 4.2.1).

@@ -3,6 +3,7 @@
 //! Under saturation tokio's multi-thread scheduler starved connections in every program measured (design 7); this is why
 //! there is one runtime per core. The same services also run inside any other tokio runtime.
 
+use std::any::Any;
 use std::cell::Cell;
 use std::convert::Infallible;
 use std::future::Future;
@@ -10,6 +11,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -20,6 +22,7 @@ use tokio::net::TcpStream;
 use tokio::sync::{Notify, mpsc, watch};
 
 use crate::handshake::ConnectionInfo;
+use crate::service::{EngineService, NotFound};
 use crate::transport::head_timer::{HeadTimer, Watched};
 use crate::transport::tcp_io::{HoldHead, TcpIo};
 
@@ -276,23 +279,24 @@ where
     B: Body<Data = Bytes> + Send + 'static,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
-    let abort = Arc::new(Notify::new());
-    let aborted = Arc::clone(&abort);
+    let control = Arc::new(Control { holds, abort: Notify::new(), can_be_aborted: AtomicBool::new(false) });
+    let answering = Arc::clone(&control);
+    // Where there is no application beside ours, nobody else could ask for the extension, which costs three allocations a request.
+    let mut app = app;
+    let ours = (&mut app as &mut dyn Any).downcast_mut::<EngineService<NotFound>>();
+    let is_ours = ours.map(|service| service.of_connection(info)).is_some();
     let service = hyper::service::service_fn(move |mut request: Request<Incoming>| {
-        request.extensions_mut().insert(info);
-        let (mut app, holds, aborted) = (app.clone(), holds.clone(), Arc::clone(&aborted));
+        if !is_ours {
+            request.extensions_mut().insert(info);
+        }
+        let (mut app, control) = (app.clone(), Arc::clone(&answering));
         async move {
             std::future::poll_fn(|cx| app.poll_ready(cx)).await?;
             let response = app.call(request).await;
-            if let Ok(response) = &response {
-                // Nearly all have none.
-                let extensions = response.extensions();
-                if let (Some(holds), Some(HoldHead)) = (holds, extensions.get()) {
-                    holds.store(true, Ordering::Relaxed);
-                }
-                if let Some(Abort(connection)) = extensions.get() {
-                    connection.get_or_init(|| aborted);
-                }
+            if let Ok(response) = &response
+                && !response.extensions().is_empty()
+            {
+                control.obey(response.extensions());
             }
             response
         }
@@ -305,25 +309,56 @@ where
         .max_buf_size(MAX_HEAD)
         .serve_connection(io, service)
         .with_upgrades();
-    tokio::select! {
-        result = Watched::new(connection, timer) => {
+    let mut connection = std::pin::pin!(Watched::new(connection, timer));
+    let mut aborted = std::pin::pin!(control.abort.notified());
+    std::future::poll_fn(|cx| {
+        if let Poll::Ready(result) = connection.as_mut().poll(cx) {
             if let Err(error) = result {
                 tracing::debug!(%error, "an HTTP connection ended");
             }
+            return Poll::Ready(());
         }
-        () = abort.notified() => tracing::debug!("an HTTP connection was ended: it took nothing"),
+        // Set by the poll above, if at all.
+        if control.can_be_aborted.load(Ordering::Relaxed) && aborted.as_mut().poll(cx).is_ready() {
+            tracing::debug!("an HTTP connection was ended: it took nothing");
+            return Poll::Ready(());
+        }
+        Poll::Pending
+    })
+    .await;
+}
+
+/// What answers ask of their connection.
+#[derive(Debug)]
+struct Control {
+    /// Has the next head held.
+    holds: Option<Arc<AtomicBool>>,
+    abort: Notify,
+    /// Somebody has been given the means to.
+    can_be_aborted: AtomicBool,
+}
+
+impl Control {
+    fn obey(self: &Arc<Self>, extensions: &http::Extensions) {
+        if let (Some(holds), Some(HoldHead)) = (&self.holds, extensions.get()) {
+            holds.store(true, Ordering::Relaxed);
+        }
+        if let Some(Abort(connection)) = extensions.get() {
+            connection.get_or_init(|| Arc::clone(self));
+            self.can_be_aborted.store(true, Ordering::Relaxed);
+        }
     }
 }
 
 /// Ends a connection of ours from outside; a response extension.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Abort(Arc<OnceLock<Arc<Notify>>>);
+pub(crate) struct Abort(Arc<OnceLock<Arc<Control>>>);
 
 impl Abort {
     /// Does nothing where somebody else serves.
     pub(crate) fn abort(&self) {
         if let Some(connection) = self.0.get() {
-            connection.notify_one();
+            connection.abort.notify_one();
         }
     }
 }

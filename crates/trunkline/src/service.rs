@@ -13,6 +13,7 @@ use http_body::{Body, Frame, SizeHint};
 use http_body_util::Full;
 
 use crate::engine::EngineCore;
+use crate::handshake::ConnectionInfo;
 use crate::history::{CountedBody, EventStream};
 use crate::request::{Answer, answer};
 
@@ -47,11 +48,18 @@ impl std::fmt::Debug for EngineLayer {
 pub struct EngineService<S> {
     core: Arc<EngineCore>,
     inner: S,
+    /// Of the connection that it serves; `None` if requests bring it as an extension.
+    info: Option<ConnectionInfo>,
 }
 
 impl<S> EngineService<S> {
     pub(crate) fn new(core: Arc<EngineCore>, inner: S) -> Self {
-        Self { core, inner }
+        Self { core, inner, info: None }
+    }
+
+    /// For the requests of one connection.
+    pub(crate) fn of_connection(&mut self, info: ConnectionInfo) {
+        self.info = Some(info);
     }
 }
 
@@ -78,7 +86,7 @@ where
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         if self.core.config.matches(request.uri().path()) {
-            ResponseFuture::Ours { answer: answer(&self.core, request) }
+            ResponseFuture::Ours { answer: answer(&self.core, request, self.info) }
         } else {
             ResponseFuture::Inner { future: self.inner.call(request) }
         }

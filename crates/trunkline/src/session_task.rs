@@ -19,6 +19,7 @@ use trunkline_proto::eio::{
 use trunkline_proto::ws::{self, Event, OpCode};
 
 use crate::alarms::Time;
+use crate::clock;
 use crate::engine::SessionApp;
 use crate::flush;
 use crate::outbox::{Mode, Sink};
@@ -185,7 +186,7 @@ impl SessionTask {
         if self.closed && !matches!(command, Command::Left(..)) {
             return;
         }
-        let now = Instant::now();
+        let now = clock::now();
         match command {
             Command::Post(body, reply) => self.on_post(Post { rest: Some(body), reply }, cx),
             Command::Probe(conn, early) => self.on_probe(*conn, early, now, cx),
@@ -207,11 +208,11 @@ impl SessionTask {
             return self.drain(cx);
         }
         match (self.app.is_full(), self.full_since()) {
-            (true, None) => self.aside().full_since = Some(Instant::now()),
+            (true, None) => self.aside().full_since = Some(clock::now()),
             (true, Some(_)) | (false, None) => {}
             (false, Some(_)) => {
                 self.aside().full_since = None;
-                self.machine.handle_resumed(Instant::now());
+                self.machine.handle_resumed(clock::now());
                 self.drain(cx);
             }
         }
@@ -291,7 +292,7 @@ impl SessionTask {
 
     /// Bytes of a WebSocket.
     fn feed(&mut self, mut bytes: &mut [u8], mut which: Which, cx: &mut Context<'_>) {
-        let now = Instant::now();
+        let now = clock::now();
         let Some(mut decoder) = self.take_decoder(which) else { return };
         let held = decoder.buffered();
         loop {
@@ -396,7 +397,7 @@ impl SessionTask {
 
     /// Reads on in a POST, as long as the application takes its messages; then it is answered.
     fn on_post(&mut self, mut post: Post, cx: &mut Context<'_>) {
-        let now = Instant::now();
+        let now = clock::now();
         let version = self.session.version;
         let (mut outcome, mut waits, mut read) = (Ok(()), false, 0);
         let body = post.rest.take();
@@ -655,7 +656,7 @@ impl SessionTask {
         let is_last = self.closed;
         let linger = &mut self.aside().linger;
         if linger.is_none() || is_last {
-            let until = Instant::now() + LINGER;
+            let until = clock::now() + LINGER;
             *linger = Some(Linger { stream: conn.stream, is_shut, until, sleep: None });
         }
     }
@@ -692,7 +693,7 @@ impl SessionTask {
     fn poll_timers(&mut self, cx: &mut Context<'_>) {
         if self.session.take_ring() {
             self.armed = None;
-            self.on_time(Instant::now() + TIMER_GRAIN, cx);
+            self.on_time(clock::now() + TIMER_GRAIN, cx);
             if self.closed {
                 return;
             }

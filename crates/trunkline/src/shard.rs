@@ -13,6 +13,8 @@ use parking_lot::Mutex;
 use slab::Slab;
 
 use crate::alarms::Alarms;
+use crate::clock;
+use crate::hash::Quick;
 use crate::metrics::ShardCounters;
 use crate::outbox::{Mode, Outbox, PollSender, Sink};
 use crate::rooms::{Rooms, Target};
@@ -36,7 +38,7 @@ pub(crate) struct Shard {
     pub(crate) index: usize,
     state: Mutex<State>,
     /// Sessions by their secret id.
-    sessions: Mutex<HashMap<Id, Arc<Session>>>,
+    sessions: Mutex<HashMap<Id, Arc<Session>, Quick>>,
     pub(crate) alarms: Alarms,
     pub(crate) counters: ShardCounters,
     /// What writes for many receivers at once.
@@ -108,8 +110,8 @@ impl Shard {
                 pressed: false,
                 generation: 0,
             }),
-            sessions: Mutex::new(HashMap::new()),
-            alarms: Alarms::new(Instant::now()),
+            sessions: Mutex::default(),
+            alarms: Alarms::new(clock::now()),
             counters: ShardCounters::default(),
             batches,
         })

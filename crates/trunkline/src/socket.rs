@@ -8,7 +8,7 @@ use std::future::Future;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 use std::task::Poll;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use serde::de::DeserializeOwned;
@@ -18,6 +18,7 @@ use trunkline_proto::sio::{self, DisconnectReason, OwnedArgs};
 
 use crate::ack::{AckFuture, PendingAcks};
 use crate::broadcast::{Broadcast, IntoRooms};
+use crate::clock;
 use crate::config::Transport;
 use crate::error::EmitError;
 use crate::handler::{ErasedHandler, EventPhase, Handler, erase};
@@ -680,7 +681,7 @@ impl Socket {
         } else if let Some((log, recoverable)) = self.log() {
             // Its connection is lost: it is not to come back.
             if log.dismiss(&recoverable.pid) {
-                drop(self.0.namespace.kept_keys.left(recoverable.pid, Instant::now(), true));
+                drop(self.0.namespace.kept_keys.left(recoverable.pid, clock::now(), true));
             }
         }
         if close {
@@ -722,7 +723,7 @@ impl Socket {
             // Before it can come back.
             if let (Some(recoverable), Some(_)) = (&self.0.recoverable, &rooms) {
                 let kept = &self.0.namespace.kept_keys;
-                forgotten = kept.left(recoverable.pid, Instant::now(), !reason.recoverable());
+                forgotten = kept.left(recoverable.pid, clock::now(), !reason.recoverable());
             }
             rooms
         };

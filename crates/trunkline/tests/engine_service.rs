@@ -184,3 +184,16 @@ async fn a_panic_in_a_hook_of_history_is_no_other() {
     let response: Response<_> = io.service().call(request).await.unwrap();
     assert_eq!((response.status(), io.metrics().handler_panics), (StatusCode::NOT_FOUND, 1));
 }
+
+#[tokio::test]
+async fn a_script_tag_of_a_foreign_page_opens_and_reads_no_session() {
+    let engine = Engine::builder().shards(1).allow_eio3(true).build();
+    let script = |site: &str, target: &str| {
+        let request = Request::get(target).header("referer", "https://evil.example/");
+        request.header("sec-fetch-site", site).body(Empty::<Bytes>::new()).unwrap()
+    };
+    let target = "/engine.io/?EIO=3&transport=polling&j=0";
+    assert_eq!(ask(&engine, script("cross-site", target)).await.0, 403);
+    let (status, body) = ask(&engine, script("same-origin", target)).await;
+    assert_eq!((status.as_u16(), body.starts_with("___eio[0](\"")), (200, true));
+}

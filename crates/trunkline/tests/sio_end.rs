@@ -120,7 +120,7 @@ fn a_server_whose_runtime_ended_is_freed() {
 #[tokio::test]
 async fn a_closed_server_ends_its_clients_after_what_is_queued_and_answers_503() {
     let (io, log) = logged();
-    sio_support::log_disconnects(io.of("/"));
+    log_disconnects(io.of("/"));
     let server = serve(&io, 1);
     let mut client = Client::connect(&io, "/", None).await.unwrap();
     io.emit("last words", 1).unwrap();
@@ -151,7 +151,7 @@ async fn closing_waits_for_disconnect_handlers() {
 
 #[tokio::test]
 async fn closing_does_not_wait_for_ever_for_who_does_not_read() {
-    let (io, _) = sio_support::logged_with(|b| b.close_timeout(Duration::from_millis(50)));
+    let (io, _) = logged_with(|b| b.close_timeout(Duration::from_millis(50)));
     let stuck = trunkline::testing::Connect::new().buffer(64).to(&io, "/", None).await.unwrap();
     stuck.hold_reading(true);
     for _ in 0..20 {

@@ -19,15 +19,10 @@ impl<'a> Query<'a> {
     /// Reads the part of the URL behind `?`, not yet decoded. Never fails: what is wrong shows in [`verify`].
     pub fn parse(raw: &'a str) -> Self {
         let mut query = Self::default();
-        for (name, value) in urlencoded::pairs(raw.as_bytes()) {
-            match &*name {
-                b"transport" => query.transport.add(value),
-                b"EIO" => query.eio.add(value),
-                b"sid" => query.sid.add(value),
-                b"j" => query.j.add(value),
-                // Any value counts, also "0" and "false"; that is what clients expect by now.
-                b"b64" => query.base64 |= !value.is_empty(),
-                _ => {}
+        match urlencoded::plain_pairs(raw) {
+            Some(pairs) => pairs.for_each(|(name, value)| query.add(name.as_bytes(), Cow::Borrowed(value))),
+            None => {
+                urlencoded::pairs(raw.as_bytes()).for_each(|(name, value)| query.add(&name, lossy(value)))
             }
         }
         if let Param::Once(index) = &mut query.j
@@ -36,6 +31,18 @@ impl<'a> Query<'a> {
             *index = Cow::Owned(index.chars().filter(char::is_ascii_digit).collect());
         }
         query
+    }
+
+    fn add(&mut self, name: &[u8], value: Cow<'a, str>) {
+        match name {
+            b"transport" => self.transport.add(value),
+            b"EIO" => self.eio.add(value),
+            b"sid" => self.sid.add(value),
+            b"j" => self.j.add(value),
+            // Any value counts, also "0" and "false"; that is what clients expect by now.
+            b"b64" => self.base64 |= !value.is_empty(),
+            _ => {}
+        }
     }
 
     /// The transport asked for; `None` if it is missing, repeated or unknown.
@@ -266,9 +273,9 @@ enum Param<'a> {
 }
 
 impl<'a> Param<'a> {
-    fn add(&mut self, value: Cow<'a, [u8]>) {
+    fn add(&mut self, value: Cow<'a, str>) {
         *self = match self {
-            Self::Absent => Self::Once(lossy(value)),
+            Self::Absent => Self::Once(value),
             Self::Once(_) | Self::Repeated => Self::Repeated,
         };
     }

@@ -4,14 +4,32 @@ use std::borrow::Cow;
 
 /// The pairs of a query or a form, decoded; empty pairs are skipped.
 pub(super) fn pairs(input: &[u8]) -> impl Iterator<Item = (Cow<'_, [u8]>, Cow<'_, [u8]>)> {
-    // Looked for once: nearly always there is nothing to decode.
-    let is_plain = memchr::memchr2(b'+', b'%', input).is_none();
-    input.split(|&byte| byte == b'&').filter(|pair| !pair.is_empty()).map(move |pair| {
+    input.split(|&byte| byte == b'&').filter(|pair| !pair.is_empty()).map(|pair| {
         let mut halves = pair.splitn(2, |&byte| byte == b'=');
-        let name = halves.next().unwrap_or_default();
-        let value = halves.next().unwrap_or_default();
-        if is_plain { (Cow::Borrowed(name), Cow::Borrowed(value)) } else { (decode(name), decode(value)) }
+        (decode(halves.next().unwrap_or_default()), decode(halves.next().unwrap_or_default()))
     })
+}
+
+/// As [`pairs`], if there is nothing to decode: so it is with the requests of a session.
+pub(super) fn plain_pairs(input: &str) -> Option<impl Iterator<Item = (&str, &str)>> {
+    let is_plain = memchr::memchr2(b'+', b'%', input.as_bytes()).is_none();
+    let mut rest = input;
+    let pairs = std::iter::from_fn(move || {
+        (!rest.is_empty()).then(|| {
+            let (pair, after) = split(rest, b'&');
+            rest = after;
+            pair
+        })
+    });
+    is_plain.then(|| pairs.filter(|pair| !pair.is_empty()).map(|pair| split(pair, b'=')))
+}
+
+/// What is before and after an ASCII character. The standard library's search pays for characters of any length.
+fn split(text: &str, at: u8) -> (&str, &str) {
+    match text.bytes().position(|byte| byte == at) {
+        Some(at) => (&text[..at], &text[at + 1..]),
+        None => (text, ""),
+    }
 }
 
 /// `+` is a space, `%XX` a byte; a `%` that starts no such escape stays.
@@ -69,5 +87,8 @@ mod tests {
         for ((name, value), expected) in found.iter().zip(expected) {
             assert_eq!((&**name, &**value), expected);
         }
+        let plain = plain_pairs("&a=1&&b&c=d=e&=x").into_iter().flatten();
+        assert!(plain.map(|(name, value)| (name.as_bytes(), value.as_bytes())).eq(expected));
+        assert!(plain_pairs("a=1&b=+").is_none());
     }
 }

@@ -31,7 +31,7 @@ pub(super) fn plain_len(bytes: &[u8]) -> usize {
 }
 
 const WORD: usize = 8;
-const BLOCK: usize = 32;
+const BLOCK: usize = 16;
 
 #[inline]
 fn is_special(byte: u8) -> bool {

@@ -12,6 +12,7 @@ use super::Recovery;
 use super::admitted::Admitted;
 use super::claim::{Claim, Outcome};
 use super::session::{Stored, replay};
+use crate::clock;
 use crate::history::Rewound;
 use crate::log::{
     self, Change, Durability, EPOCHS, EventLog, FileLog, Gate, Loaded, LogError, MemoryLog, Now, Page, Place,
@@ -416,7 +417,7 @@ impl NamespaceLog {
     /// When the last of those who are gone cannot come back any more; `None` if nobody can as it is. For a namespace without sockets.
     pub(crate) fn idle_at(&self) -> Option<Instant> {
         let mut state = self.state.lock();
-        self.forget(&mut state, Instant::now());
+        self.forget(&mut state, clock::now());
         // A little later, since at that very time it still can.
         state.gone.last().map(|(at, _)| *at + self.settings.max_disconnection + Duration::from_millis(1))
     }

@@ -186,15 +186,19 @@ fn parse_namespace(bytes: &[u8], start: usize) -> (Range<usize>, usize) {
 }
 
 fn parse_id(bytes: &[u8], start: usize) -> Result<(Option<u64>, usize), Violation> {
-    let digits = bytes[start..].iter().take(MAX_ID_DIGITS + 1).take_while(|b| b.is_ascii_digit()).count();
-    if digits == 0 {
-        return Ok((None, start));
+    let (mut id, mut i) = (0u64, start);
+    while let Some(digit @ b'0'..=b'9') = bytes.get(i) {
+        if i - start == MAX_ID_DIGITS {
+            return Err(Violation::IllegalId);
+        }
+        id = id * 10 + u64::from(digit - b'0');
+        i += 1;
     }
-    let id = bytes[start..start + digits].iter().fold(0u64, |n, digit| n * 10 + u64::from(digit - b'0'));
-    if digits > MAX_ID_DIGITS || id > MAX_SAFE_INTEGER {
-        return Err(Violation::IllegalId);
+    match id {
+        _ if i == start => Ok((None, start)),
+        0..=MAX_SAFE_INTEGER => Ok((Some(id), i)),
+        _ => Err(Violation::IllegalId),
     }
-    Ok((Some(id), start + digits))
 }
 
 /// Numbers are taken as they were written.

@@ -170,6 +170,9 @@ async fn enter(socket: Socket, State(chat): State<Arc<Chat>>, Extension(person):
                 before.emit("replaced", ()).ok();
                 before.disconnect(false);
             }
+            // One that was recovered is in the rooms of before: the others were told that it left them, so it joins them again.
+            let restored: Vec<_> = socket.rooms().into_iter().skip(1).collect();
+            socket.leave(restored);
             socket.join(own_channel(&person.id));
             let rooms = state.list(Instant::now());
             socket.emit("welcome", json!({ "run": chat.run, "id": person.id, "rooms": rooms })).ok();

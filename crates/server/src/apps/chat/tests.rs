@@ -3,8 +3,8 @@
 use std::ops::{Deref, DerefMut};
 
 use serde_json::{Value, json};
-use trunkline::Io;
 use trunkline::testing::{Client, End, Error};
+use trunkline::{Args, Io, Recovery};
 
 use super::{CONFIRMATION, Chat, MESSAGES, NAMESPACE, REQUESTS};
 
@@ -97,6 +97,27 @@ async fn who_comes_back_takes_over() {
     assert_eq!(answer["ok"], true, "{answer}");
 }
 
+/// With recovery the socket is the same, with the rooms of before; the others were told that it left them.
+#[tokio::test]
+async fn who_is_recovered_joins_its_rooms_again() {
+    let io = Io::builder().shards(2).recovery(Recovery::memory()).state(Chat::new()).build();
+    Chat::register(&io);
+    let ann = joined(&io, "ann", "lobby").await;
+    let mut bob = joined(&io, "bob", "lobby").await;
+    let pid = ann.private_id().expect("it can come back").to_owned();
+    ann.client.cut();
+    bob.recv_event::<Args<Vec<Value>>>("left").await.expect("bob hears it");
+    let auth = json!({ "nickname": "ann", "key": "key-of-ann", "pid": pid });
+    let mut ann = Client::connect(&io, NAMESPACE, Some(auth)).await.expect("admitted");
+    assert_eq!(ann.private_id(), Some(&*pid));
+    ann.recv_event::<Args<Vec<Value>>>("welcome").await.expect("a welcome");
+    let post = ask(&bob, "post", json!({ "room": "lobby", "key": "1", "text": "between" })).await;
+    assert_eq!(post["ok"], true, "{post}");
+    let answer = ask(&ann, "join", json!("lobby")).await;
+    assert!(ann.received().iter().all(|event| event.name() != "post"), "not a member at that time");
+    assert_eq!(answer["history"][0]["text"], "between", "{answer}");
+}
+
 #[tokio::test]
 async fn rooms_say_who_is_here() {
     let io = server();
@@ -171,10 +192,10 @@ async fn typing_is_told_to_the_room() {
     let mut bob = joined(&io, "bob", "lobby").await;
     let carol = joined(&io, "carol", "other").await;
     // Not hers to tell, and not a request at all.
-    carol.emit("typing", trunkline::Args(("lobby", true))).expect("sent");
+    carol.emit("typing", Args(("lobby", true))).expect("sent");
     carol.emit("typing", "lobby").expect("sent");
     ask(&carol, "rooms", json!(null)).await;
-    ann.emit("typing", trunkline::Args(("lobby", true))).expect("sent");
+    ann.emit("typing", Args(("lobby", true))).expect("sent");
     let heard: Value = bob.recv_event("typing").await.expect("bob sees it");
     assert_eq!(heard, json!({ "room": "lobby", "from": "ann", "on": true }));
 }
