@@ -21,7 +21,8 @@ static ALLOCATOR: dhat::Alloc = dhat::Alloc;
 
 /// Bytes of a session at most, from 20,000 sessions on; with fewer, what is there once counts for more.
 const BOUND: usize = 1200;
-const REQUEST: &[u8] = b"GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\n\
+const REQUEST: &[u8] =
+    b"GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\n\
     Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
 
 fn main() {

@@ -304,7 +304,10 @@ mod tests {
             let h = Handshake::new("/socket.io/", &headers, Some(info), cross_origin);
             assert_eq!((h.address(), h.is_secure()), (Some(info.address), secure));
             assert_eq!(h.is_cross_origin(), cross_origin);
-            assert!(h.issued().duration_since(before).is_ok_and(|d| d < Duration::from_secs(60)) || h.issued() < before);
+            assert!(
+                h.issued().duration_since(before).is_ok_and(|d| d < Duration::from_secs(60))
+                    || h.issued() < before
+            );
             assert_eq!(h.url(), "/socket.io/");
             assert_eq!(h.headers().count(), NAMES.len());
             assert!(h.headers().all(|(name, value)| name.as_bytes() == value));

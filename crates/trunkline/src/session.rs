@@ -206,4 +206,5 @@ impl std::fmt::Debug for Session {
     }
 }
 
-const _: () = assert!(size_of::<Session>() <= 112, "a session must stay small: a server has one for each client");
+const _: () =
+    assert!(size_of::<Session>() <= 112, "a session must stay small: a server has one for each client");

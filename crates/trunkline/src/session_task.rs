@@ -821,4 +821,6 @@ fn window_class(bits: u8) -> u8 {
 
 // With what the runtime adds a task takes 256 bytes up to this size, and then 384.
 const _: () = assert!(
-    size_of::<SessionTask>() <= 152, "a session's task must stay small: a server has one for each client");
+    size_of::<SessionTask>() <= 152,
+    "a session's task must stay small: a server has one for each client"
+);

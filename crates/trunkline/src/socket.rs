@@ -218,8 +218,7 @@ impl Socket {
             session,
             member: AtomicU32::new(NO_MEMBER),
             state: AtomicU8::new(CONNECTING),
-            origin: (auth.is_some() || recoverable.is_some())
-                .then(|| Box::new(Origin { auth, recoverable })),
+            origin: (auth.is_some() || recoverable.is_some()).then(|| Box::new(Origin { auth, recoverable })),
             acks: PendingAcks::default(),
             keeps_ids: AtomicBool::new(false),
             keys: OnceLock::new(),
@@ -918,4 +917,5 @@ pub(crate) fn reason_of(reason: CloseReason) -> DisconnectReason {
     }
 }
 
-const _: () = assert!(size_of::<SocketCore>() <= 112, "a socket must stay small: a server has one for each client");
+const _: () =
+    assert!(size_of::<SocketCore>() <= 112, "a socket must stay small: a server has one for each client");
