@@ -15,9 +15,9 @@ static ALLOCATOR: dhat::Alloc = dhat::Alloc;
 
 /// Of an event with a text: the text, the handler's future, and a packet and its bytes for the answer.
 const EVENT: u64 = 4;
-/// Of a POST with such an event and the GET that brings the answer. Beyond the event's: per request hyper's, the extension that tells the
-/// client's address, the head of the answer and its body, and what the one that waits needs.
-const POLLING: u64 = 999;
+/// Of a POST with such an event and the GET that brings the answer. Beyond the event's: what hyper needs for two requests, the heads of two
+/// answers, the POST's body and its way to the session and back, and the GET's wait.
+const POLLING: u64 = 22;
 
 const ROUNDS: u64 = 200;
 const TEXT: &str = "the quick brown fox jumps over the lazy dog";

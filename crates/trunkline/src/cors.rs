@@ -7,9 +7,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::Uri;
-use http::header::{self, HeaderMap, HeaderValue};
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 
 use crate::handshake::query_pairs;
+
+/// Made once: a name given as text is parsed at each request.
+static SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 /// Which pages of other origins may connect. The default admits none but the server's own; requests without an `Origin`
 /// header (programs, not pages) are always admitted.
@@ -111,7 +114,7 @@ impl Cors {
     /// Without `Origin`: from a program, from a page of our own, or from a script tag of any page, which reads the answer if that is
     /// JSONP. Browsers tell the last apart (`Sec-Fetch-Site`); those that do not are older than what needs it.
     fn judge_script(&self, request: &HeaderMap, target: &Uri) -> Judgement {
-        let site = request.get("sec-fetch-site").map(HeaderValue::as_bytes);
+        let site = request.get(&SEC_FETCH_SITE).map(HeaderValue::as_bytes);
         let is_jsonp = || query_pairs(target.query().unwrap_or_default()).any(|(name, _)| name == "j");
         if !matches!(site, Some(b"cross-site" | b"same-site")) || !is_jsonp() {
             return Judgement::NoOrigin;

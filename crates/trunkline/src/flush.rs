@@ -129,6 +129,7 @@ pub(crate) struct Job {
 
 /// What a ring did for a job.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[allow(dead_code, reason = "most are made by the ring, which not all systems have")]
 enum Sent {
     /// Nothing: it is to be written as usual.
     No,

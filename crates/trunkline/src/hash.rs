@@ -4,7 +4,7 @@
 
 use std::hash::{BuildHasherDefault, Hasher};
 
-/// Multiplies and rotates, eight bytes at a time.
+/// Multiplies eight bytes at a time and folds the product, whose middle depends on all of them.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct QuickHasher(u64);
 
@@ -17,7 +17,8 @@ const FACTOR: u64 = 0x9e37_79b9_7f4a_7c15;
 impl QuickHasher {
     #[inline]
     fn add(&mut self, word: u64) {
-        self.0 = (self.0.rotate_left(5) ^ word).wrapping_mul(FACTOR);
+        let product = u128::from(self.0 ^ word) * u128::from(FACTOR);
+        self.0 = product as u64 ^ (product >> 64) as u64;
     }
 }
 
@@ -45,8 +46,7 @@ impl Hasher for QuickHasher {
 
     #[inline]
     fn finish(&self) -> u64 {
-        // The high bits are the best mixed, and tables look at the low ones first.
-        self.0.rotate_left(26)
+        self.0
     }
 }
 

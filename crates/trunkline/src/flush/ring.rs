@@ -73,6 +73,10 @@ impl Ring {
     /// # Errors
     /// When it must not be used any more; the notes are right all the same.
     pub(crate) fn send(&mut self, jobs: &mut [Job]) -> io::Result<usize> {
+        if !self.uring.submission().is_empty() {
+            // Left behind by an error or a panic: what these point to may be gone, so nothing may be handed over any more.
+            return Err(io::Error::other("sends were left behind"));
+        }
         self.merged.clear();
         let mut pushed = 0;
         let mut last: Option<(usize, Range<usize>)> = None;
@@ -403,6 +407,7 @@ mod tests {
         let queue = [packet("one"), packet("two")];
         let (mut jobs, ends) = jobs(&vec![queue.to_vec(); 5]).await;
         ring.send(&mut jobs).unwrap_err();
+        ring.send(&mut jobs).expect_err("what it was given before is not handed over later");
         drop(ring);
         for (mut job, end) in jobs.into_iter().zip(ends) {
             assert_eq!(job.sent, Sent::No);
