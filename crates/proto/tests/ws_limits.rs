@@ -20,13 +20,18 @@ fn a_declared_length_of_2_to_the_63_minus_1_is_refused_on_the_header() {
 }
 
 #[test]
-fn no_limit_at_all_does_not_overflow() {
-    let mut setup = Setup::new(Role::Client);
-    setup.limits.max_message = usize::MAX;
-    let mut bytes = b"\x02\x01a\x80\x7f\x7f\xff\xff\xff\xff\xff\xff\xffbc".to_vec();
-    let mut decoder = setup.decoder();
-    assert_eq!(feed(&mut decoder, &mut bytes, &mut Vec::new()), Ok(()));
-    assert_eq!(decoder.buffered(), 3);
+fn no_limit_at_all_is_four_gibibytes_and_does_not_overflow() {
+    let fed = |len: u64| {
+        let mut setup = Setup::new(Role::Client);
+        setup.limits.max_message = usize::MAX;
+        let mut decoder = setup.decoder();
+        let mut bytes = [b"\x02\x01a\x80\x7f".as_slice(), &len.to_be_bytes(), b"bc"].concat();
+        (feed(&mut decoder, &mut bytes, &mut Vec::new()), decoder.buffered())
+    };
+    // With the byte of the first fragment.
+    assert_eq!(fed(u64::from(u32::MAX) - 1), (Ok(()), 3));
+    assert_eq!(fed(u64::from(u32::MAX)), (Err(Violation::MessageTooBig), 0));
+    assert_eq!(fed(i64::MAX as u64), (Err(Violation::MessageTooBig), 0));
 }
 
 #[test]
