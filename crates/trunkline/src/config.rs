@@ -154,6 +154,9 @@ impl Config {
     }
 }
 
+/// A year. A longer time is as good as none, and sums with it must not overflow: all times that can be set are cut to this.
+pub(crate) const LONGEST: Duration = Duration::from_secs(31_536_000);
+
 /// The setters that `Io` and `Engine` have in common, declared once.
 macro_rules! engine_setters {
     () => {
@@ -176,14 +179,14 @@ macro_rules! engine_setters {
         /// lines sooner; proxies must allow idle times longer than this.
         #[must_use]
         pub fn ping_interval(mut self, interval: ::std::time::Duration) -> Self {
-            self.config.ping_interval = interval;
+            self.config.ping_interval = interval.min($crate::config::LONGEST);
             self
         }
 
         /// How long a client may take to answer a heartbeat; default 20 s. After that: `ping timeout`.
         #[must_use]
         pub fn ping_timeout(mut self, timeout: ::std::time::Duration) -> Self {
-            self.config.ping_timeout = timeout;
+            self.config.ping_timeout = timeout.min($crate::config::LONGEST);
             self
         }
 
@@ -191,14 +194,14 @@ macro_rules! engine_setters {
         /// polling goes on.
         #[must_use]
         pub fn upgrade_timeout(mut self, timeout: ::std::time::Duration) -> Self {
-            self.config.upgrade_timeout = timeout;
+            self.config.upgrade_timeout = timeout.min($crate::config::LONGEST);
             self
         }
 
         /// How long a closing session waits for its last packets to be fetched; default 30 s.
         #[must_use]
         pub fn close_timeout(mut self, timeout: ::std::time::Duration) -> Self {
-            self.config.close_timeout = timeout;
+            self.config.close_timeout = timeout.min($crate::config::LONGEST);
             self
         }
 
@@ -295,7 +298,7 @@ macro_rules! engine_setters {
         /// How long a client may take to send the body of a POST; default 30 s.
         #[must_use]
         pub fn post_timeout(mut self, timeout: ::std::time::Duration) -> Self {
-            self.config.post_timeout = timeout;
+            self.config.post_timeout = timeout.min($crate::config::LONGEST);
             self
         }
 

@@ -18,7 +18,7 @@ use crate::admission::Admission;
 use crate::broadcast::{Answer, Broadcast, IntoRooms, RemoteSocket};
 use crate::client::{Client, MAX_NAMESPACE};
 use crate::clock;
-use crate::config::{Config, engine_setters};
+use crate::config::{Config, LONGEST, engine_setters};
 use crate::dynamic::{ParentCore, ParentNamespace, Pattern, Rule};
 use crate::engine::{App, EngineCore, Parts, SessionApp};
 use crate::error::BroadcastError;
@@ -572,21 +572,21 @@ impl IoBuilder {
     /// How long a client may be connected without entering a namespace; default 45 s.
     #[must_use]
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
-        self.io.connect_timeout = timeout;
+        self.io.connect_timeout = timeout.min(LONGEST);
         self
     }
 
     /// How long `emit_with_ack` waits; default 10 s.
     #[must_use]
     pub fn ack_timeout(mut self, timeout: Duration) -> Self {
-        self.io.ack_timeout = timeout;
+        self.io.ack_timeout = timeout.min(LONGEST);
         self
     }
 
     /// How long a client may take to send the attachments of a binary packet; default 10 s.
     #[must_use]
     pub fn attachments_timeout(mut self, timeout: Duration) -> Self {
-        self.io.attachments_timeout = timeout;
+        self.io.attachments_timeout = timeout.min(LONGEST);
         self
     }
 

@@ -14,6 +14,7 @@ use trunkline_proto::sio::{self, Encoded};
 
 use crate::ack::AckTarget;
 use crate::clock;
+use crate::config::LONGEST;
 use crate::run::guard;
 use crate::sid::Id;
 use crate::socket::Socket;
@@ -60,7 +61,7 @@ impl ExactlyOnce {
     /// How long after the disconnect they are kept for a session that can be recovered; default 2 min.
     #[must_use]
     pub fn keep(mut self, time: Duration) -> Self {
-        self.keep = time.min(Duration::from_secs(31_536_000));
+        self.keep = time.min(LONGEST);
         self
     }
 }

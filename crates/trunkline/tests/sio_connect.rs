@@ -8,7 +8,10 @@ use serde::Deserialize;
 use serde_json::json;
 use sio_support::{Log, ended, logged, logged_with, raw, serve, settle};
 use trunkline::testing::{Client, Connect, End, Error};
-use trunkline::{Admission, Auth, Extension, Handshake, Io, Refusal, Socket, State};
+use trunkline::{
+    Admission, Auth, Binary, Data, ExactlyOnce, Extension, Handshake, Io, Recovery, Refusal, Reply, Socket,
+    State,
+};
 
 #[derive(Deserialize)]
 struct Token {
@@ -230,4 +233,28 @@ async fn a_closed_server_takes_no_client() {
     io.close().await;
     assert_eq!(client.ended().await, Ok(End::Connection));
     assert_eq!(Client::connect(&io, "/", None).await.err(), Some(Error::Closed));
+}
+
+#[tokio::test]
+async fn times_may_be_as_long_as_there_are() {
+    let ever = Duration::MAX;
+    let builder = Io::builder().shards(1).connect_timeout(ever).attachments_timeout(ever).ack_timeout(ever);
+    let builder = builder.ping_interval(ever).ping_timeout(ever).upgrade_timeout(ever).close_timeout(ever);
+    let io = builder.post_timeout(ever).recovery(Recovery::memory().max_disconnection(ever)).build();
+    io.of("/")
+        .exactly_once(ExactlyOnce::new().keep(ever))
+        .on("echo", async |Data(data): Data<Binary>| Reply(data));
+    let mut client = Client::connect(&io, "/", None).await.unwrap();
+    let sent = Binary::from(vec![1, 2, 3]);
+    assert_eq!(client.emit_with_ack::<Binary>("echo", &sent).await, Ok(sent));
+    let asked = tokio::spawn(io.socket(client.id()).unwrap().emit_with_ack::<u8>("q", ()));
+    client.recv().await.unwrap().answer(4).unwrap();
+    assert_eq!(asked.await.unwrap(), Ok(4));
+    let pid = client.private_id().unwrap().to_owned();
+    client.cut();
+    let mut back = Client::connect(&io, "/", Some(json!({ "pid": pid }))).await.unwrap();
+    assert_eq!(back.private_id(), Some(&*pid));
+    let closing = tokio::spawn(async move { io.close().await });
+    assert_eq!(back.ended().await, Ok(End::Connection));
+    closing.await.unwrap();
 }

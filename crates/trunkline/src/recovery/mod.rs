@@ -19,6 +19,7 @@ use std::time::Duration;
 
 use trunkline_proto::sio::is_reserved;
 
+use crate::config::LONGEST;
 use crate::log::{Bounds, Durability, folder};
 
 pub(crate) use claim::{Claim, Outcome};
@@ -87,8 +88,7 @@ impl Recovery {
     /// How long after its disconnect a client can be recovered; default 2 min, the reference's. Events are kept as long.
     #[must_use]
     pub fn max_disconnection(mut self, time: Duration) -> Self {
-        // A year, like other times of the library: sums with it must not overflow.
-        self.max_disconnection = time.min(Duration::from_secs(31_536_000));
+        self.max_disconnection = time.min(LONGEST);
         self
     }
 
