@@ -1,4 +1,5 @@
-//! The flusher: writes what waits for a shard's dirty receivers, about 128 of them at a time.
+//! The flusher: writes what waits for a shard's dirty receivers, about 128 of them at a time. A session that answers only its own client
+//! writes that itself ([`own`]).
 //!
 //! Everything that waits for a receiver goes out in one vectored send, outside the shard's lock. Between two chunks the
 //! runtime reads its sockets, and further packets collect by themselves.
@@ -152,55 +153,104 @@ fn take(
     while chunk.len() + polls.len() < CHUNK {
         let Some(slot) = state.dirty.pop_front() else { break };
         any = true;
-        let Some(outbox) = state.get(slot) else { continue };
-        if outbox.mode != Mode::Dirty {
-            continue;
-        }
-        match &outbox.sink {
-            Sink::Tcp(stream) => {
-                let stream = Arc::clone(stream);
-                let queue = outbox.take_free();
-                if queue.is_empty() && outbox.held {
-                    outbox.mode = Mode::Idle;
-                    state.hold(slot);
-                    continue;
-                }
-                outbox.mode = Mode::Flushing;
-                chunk.push(Job {
-                    slot,
-                    stream,
-                    queue,
-                    written: outbox.written,
-                    wire: outbox.wire,
-                    outcome: Outcome::Done,
-                });
-            }
-            Sink::Task => {
-                outbox.mode = Mode::Blocked;
-                tasks.extend(outbox.session.clone());
-            }
-            Sink::Poll(_) => {
-                outbox.mode = Mode::Idle;
-                let queue = outbox.take_answer();
-                if queue.is_empty() {
-                    // What it was marked dirty for was dropped, or waits for its log: the request waits on.
-                    match outbox.held {
-                        true => state.hold(slot),
-                        false => outbox.wake_drained(),
-                    }
-                    continue;
-                }
-                if let Sink::Poll(sender) = std::mem::replace(&mut outbox.sink, Sink::Waiting) {
-                    polls.push((sender, queue));
-                }
-                if outbox.queue.is_empty() {
-                    outbox.wake_drained();
-                }
-            }
-            Sink::Waiting => outbox.mode = Mode::Idle,
+        match take_one(state, slot) {
+            Taken::Nothing => {}
+            Taken::Job(job) => chunk.push(job),
+            Taken::Poll(sender, queue) => polls.push((sender, queue)),
+            Taken::Task => tasks.extend(state.get(slot).and_then(|outbox| outbox.session.clone())),
         }
     }
     any
+}
+
+/// What is to be done for a dirty receiver.
+enum Taken {
+    Nothing,
+    Job(Job),
+    /// A waiting request is to be answered.
+    Poll(PollSender, Queue),
+    /// Its session's task writes.
+    Task,
+}
+
+/// Takes what waits in a dirty outbox, which is no longer dirty then.
+fn take_one(state: &mut State, slot: Slot) -> Taken {
+    let Some(outbox) = state.get(slot).filter(|outbox| outbox.mode == Mode::Dirty) else {
+        return Taken::Nothing;
+    };
+    match &outbox.sink {
+        Sink::Tcp(stream) => {
+            let stream = Arc::clone(stream);
+            let queue = outbox.take_free();
+            if queue.is_empty() && outbox.held {
+                outbox.mode = Mode::Idle;
+                state.hold(slot);
+                return Taken::Nothing;
+            }
+            outbox.mode = Mode::Flushing;
+            let (written, wire) = (outbox.written, outbox.wire);
+            Taken::Job(Job { slot, stream, queue, written, wire, outcome: Outcome::Done })
+        }
+        Sink::Task => {
+            outbox.mode = Mode::Blocked;
+            Taken::Task
+        }
+        Sink::Poll(_) => {
+            outbox.mode = Mode::Idle;
+            let queue = outbox.take_answer();
+            if queue.is_empty() {
+                // What it was marked dirty for was dropped, or waits for its log: the request waits on.
+                match outbox.held {
+                    true => state.hold(slot),
+                    false => outbox.wake_drained(),
+                }
+                return Taken::Nothing;
+            }
+            let sink = std::mem::replace(&mut outbox.sink, Sink::Waiting);
+            if outbox.queue.is_empty() {
+                outbox.wake_drained();
+            }
+            if let Sink::Poll(sender) = sink { Taken::Poll(sender, queue) } else { Taken::Nothing }
+        }
+        Sink::Waiting => {
+            outbox.mode = Mode::Idle;
+            Taken::Nothing
+        }
+    }
+}
+
+/// At the end of a session's turn: writes what waits in its outbox, if no other's is dirty. Where others' are, more messages are likely to
+/// follow, which the flusher merges. True if the session's task has to write: the stream took not all, or is not the flusher's.
+pub(crate) fn own(session: &Session) -> bool {
+    let (shard, slot) = (&session.shard, session.slot);
+    let taken = shard.with(|state| {
+        if state.dirty.len() == 1 && state.dirty.front() == Some(&slot) {
+            state.dirty.clear();
+            return take_one(state, slot);
+        }
+        match state.get(slot) {
+            Some(outbox) if outbox.mode == Mode::Blocked => Taken::Task,
+            _ => Taken::Nothing,
+        }
+    });
+    let mut job = match taken {
+        Taken::Job(job) => job,
+        Taken::Nothing => return false,
+        Taken::Task => return true,
+        Taken::Poll(sender, queue) => {
+            // A request that was aborted ends its session by itself.
+            drop(sender.send(queue));
+            return false;
+        }
+    };
+    let (before, mut bytes) = (job.queue.len(), 0);
+    job.outcome = write(&job.stream, &mut job.queue, &mut job.written, job.wire, &mut bytes);
+    shard.counters.sent(before - job.queue.len(), bytes);
+    let is_blocked = job.outcome == Outcome::Blocked;
+    let mut done = Vec::new();
+    shard.with(|state| settle(state, job, &mut done));
+    done.into_iter().for_each(Finished::tell);
+    is_blocked
 }
 
 /// What has to be told once the lock is free.

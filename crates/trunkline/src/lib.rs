@@ -67,6 +67,7 @@ mod sid;
 mod slow;
 mod socket;
 mod transport;
+mod turn;
 mod wire;
 
 pub use ack::{Ack, AckFuture};

@@ -9,6 +9,7 @@ use std::sync::{Arc, LazyLock};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
+use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::oneshot;
 use tokio::time::Sleep;
 use trunkline_proto::eio::{
@@ -17,11 +18,13 @@ use trunkline_proto::eio::{
 use trunkline_proto::ws::{self, Event, OpCode};
 
 use crate::engine::SessionApp;
+use crate::flush;
 use crate::outbox::{Mode, Sink};
 use crate::session::{Command, PostBody, Session};
 use crate::shard::{Class, Push};
 use crate::transport::polling;
 use crate::transport::websocket::{WsConn, WsStream, poll_blocked, with_buffer};
+use crate::turn::Turn;
 use crate::wire::{Packet, Queue};
 
 /// Owns a session. Made by [`SessionTask::new`], run by [`SessionTask::run`].
@@ -122,7 +125,10 @@ impl SessionTask {
     pub(crate) async fn run(mut self) {
         let mut sleep = pin!(tokio::time::sleep(Duration::ZERO));
         let mut opened = false;
+        let is_alone = Handle::current().runtime_flavor() == RuntimeFlavor::CurrentThread;
         std::future::poll_fn(|cx| {
+            let session = Arc::clone(&self.session);
+            let _turn = is_alone.then(|| Turn::begin(&session.shard));
             if !std::mem::replace(&mut opened, true) {
                 self.session.register(cx.waker());
                 self.app.on_open(cx);
@@ -552,7 +558,14 @@ impl SessionTask {
     }
 
     fn poll_write(&mut self, cx: &mut Context<'_>) {
-        let written = self.ws.as_mut().map(|ws| poll_blocked(&self.session, &mut ws.stream, cx));
+        let is_blocked = flush::own(&self.session);
+        let written = match &mut self.ws {
+            Some(ws) if is_blocked || !matches!(ws.stream, WsStream::Tcp(_)) => {
+                Some(poll_blocked(&self.session, &mut ws.stream, cx))
+            }
+            Some(_) => Some(Poll::Ready(Ok(()))),
+            None => None,
+        };
         if let Some(Poll::Ready(Err(_))) = written {
             self.machine.handle_transport_closed(CloseReason::TransportError);
             self.drain(cx);

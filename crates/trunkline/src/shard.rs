@@ -19,6 +19,7 @@ use crate::session::{Command, Session};
 use crate::sid::Id;
 use crate::slow::Shed;
 use crate::socket::Socket;
+use crate::turn;
 use crate::wire::{Budget, Packet, Queue, Wire};
 
 /// Where a session's outbox is. The generation tells a later tenant of the same slot apart.
@@ -107,12 +108,14 @@ impl Shard {
         })
     }
 
-    /// Runs `f` under the shard's lock, then wakes the flusher if there is work for it. `f` must not call user code.
+    /// Runs `f` under the shard's lock, then wakes the flusher if there is work for it ([`crate::turn`] may put that off). `f` must not
+    /// call user code.
     #[inline]
     pub(crate) fn with<R>(&self, f: impl FnOnce(&mut State) -> R) -> R {
         let mut state = self.state.lock();
         let result = f(&mut state);
         let is_wanted = !state.dirty.is_empty() || (!state.pressed && state.budget.is_over());
+        let is_wanted = is_wanted && state.flusher.is_some() && !turn::defers(self);
         let waker = if is_wanted { state.flusher.take() } else { None };
         drop(state);
         if let Some(waker) = waker {

@@ -134,10 +134,6 @@ pub(crate) fn poll_blocked(
 ) -> Poll<io::Result<()>> {
     loop {
         if let WsStream::Tcp(tcp) = stream {
-            // The common case, checked under the lock first: nothing is blocked.
-            if !is_blocked(session) {
-                return Poll::Ready(Ok(()));
-            }
             ready!(tcp.poll_write_ready(cx))?;
         }
         let Some((mut queue, mut written, wire)) = take(session) else {
@@ -162,10 +158,6 @@ pub(crate) fn poll_blocked(
             Outcome::Failed => return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into())),
         }
     }
-}
-
-fn is_blocked(session: &Session) -> bool {
-    session.shard.with(|state| state.get(session.slot).is_some_and(|o| o.mode == Mode::Blocked))
 }
 
 fn take(session: &Session) -> Option<(Queue, usize, Wire)> {

@@ -1,0 +1,53 @@
+//! A session's turn: while its task runs, the flusher of its shard is not woken.
+//!
+//! Most handlers answer their own client. At the turn's end the task writes that itself, right after reading, while what the
+//! kernel keeps of the connection is in the cache ([`crate::flush::own`]); the flusher is woken only if others have to be written to.
+
+use std::cell::Cell;
+use std::ptr;
+
+use crate::shard::Shard;
+
+#[derive(Clone, Copy)]
+struct Current {
+    shard: *const Shard,
+    /// The flusher would have been woken.
+    is_wanted: bool,
+}
+
+thread_local! {
+    static CURRENT: Cell<Current> = const { Cell::new(Current { shard: ptr::null(), is_wanted: false }) };
+}
+
+/// From the start of a session's turn to its end, which wakes the flusher if that was asked for meanwhile.
+pub(crate) struct Turn<'a> {
+    shard: &'a Shard,
+    outer: Current,
+}
+
+impl<'a> Turn<'a> {
+    /// On a runtime of one thread only: there the flusher could not run before the turn's end anyway. On others a handler that blocks
+    /// may wait for what the flusher sends.
+    pub(crate) fn begin(shard: &'a Shard) -> Self {
+        Self { shard, outer: CURRENT.replace(Current { shard, is_wanted: false }) }
+    }
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        let ended = CURRENT.replace(self.outer);
+        if ended.is_wanted {
+            self.shard.with(|_| ());
+        }
+    }
+}
+
+/// Whether waking the flusher of `shard` is left to the end of the turn.
+pub(crate) fn defers(shard: &Shard) -> bool {
+    let current = CURRENT.get();
+    let is_current = ptr::eq(current.shard, shard);
+    if is_current {
+        CURRENT.set(Current { is_wanted: true, ..current });
+    }
+    is_current
+}
