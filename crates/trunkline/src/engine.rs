@@ -383,10 +383,11 @@ impl EngineCore {
         }
         let guard = FlusherGuard(Arc::clone(running));
         let shard = Arc::clone(&self.shards[index]);
-        tokio::spawn(async move {
+        // It ends its turns itself. The runtime's own measure would make streams of tokio's seem full after 128 writes.
+        tokio::spawn(tokio::task::unconstrained(async move {
             let _guard = guard;
             crate::flush::run(shard).await;
-        });
+        }));
     }
 }
 

@@ -17,6 +17,7 @@ use trunkline_proto::eio::CloseReason;
 use crate::outbox::{Mode, PollSender, Sink};
 use crate::session::{Command, Session};
 use crate::shard::{Shard, Slot, State};
+use crate::transport::websocket::{SharedStream, write_shared};
 use crate::wire::{Queue, Wire};
 
 /// Receivers in one chunk: larger ones push the kernel's work to its softirq thread (measured, design 7).
@@ -94,11 +95,38 @@ fn relieve(shard: &Shard, looked: &mut Instant) {
 /// One receiver's share of a chunk.
 struct Job {
     slot: Slot,
-    stream: Arc<TcpStream>,
+    stream: Line,
     queue: Queue,
     written: usize,
     wire: Wire,
     outcome: Outcome,
+}
+
+/// What the flusher writes to.
+enum Line {
+    Tcp(Arc<TcpStream>),
+    Other(SharedStream),
+}
+
+impl Line {
+    fn of(sink: &Sink) -> Option<Self> {
+        match sink {
+            Sink::Tcp(stream) => Some(Self::Tcp(Arc::clone(stream))),
+            Sink::Other(stream) => Some(Self::Other(Arc::clone(stream))),
+            Sink::Task | Sink::Poll(_) | Sink::Waiting => None,
+        }
+    }
+}
+
+impl Job {
+    /// Writes; adds the bytes to `total`.
+    fn write(&mut self, total: &mut usize) {
+        let Self { stream, queue, written, wire, outcome, .. } = self;
+        *outcome = match stream {
+            Line::Tcp(stream) => write(stream, queue, written, *wire, total),
+            Line::Other(stream) => write_shared(stream, queue, written, *wire, total),
+        };
+    }
 }
 
 /// What a write did.
@@ -128,7 +156,7 @@ fn flush(shard: &Shard, chunk: &mut Vec<Job>) -> bool {
     let mut sent = (0, 0);
     for job in &mut *chunk {
         let before = job.queue.len();
-        job.outcome = write(&job.stream, &mut job.queue, &mut job.written, job.wire, &mut sent.1);
+        job.write(&mut sent.1);
         sent.0 += before - job.queue.len();
     }
     shard.counters.sent(sent.0, sent.1);
@@ -142,7 +170,7 @@ fn flush(shard: &Shard, chunk: &mut Vec<Job>) -> bool {
     true
 }
 
-/// Takes up to `CHUNK` receivers off the dirty list.
+/// Takes up to `CHUNK` receivers off the dirty lists.
 fn take(
     state: &mut State,
     chunk: &mut Vec<Job>,
@@ -151,7 +179,7 @@ fn take(
 ) -> bool {
     let mut any = false;
     while chunk.len() + polls.len() < CHUNK {
-        let Some(slot) = state.dirty.pop_front() else { break };
+        let Some(slot) = state.dirty.pop() else { break };
         any = true;
         match take_one(state, slot) {
             Taken::Nothing => {}
@@ -178,19 +206,19 @@ fn take_one(state: &mut State, slot: Slot) -> Taken {
     let Some(outbox) = state.get(slot).filter(|outbox| outbox.mode == Mode::Dirty) else {
         return Taken::Nothing;
     };
-    match &outbox.sink {
-        Sink::Tcp(stream) => {
-            let stream = Arc::clone(stream);
-            let queue = outbox.take_free();
-            if queue.is_empty() && outbox.held {
-                outbox.mode = Mode::Idle;
-                state.hold(slot);
-                return Taken::Nothing;
-            }
-            outbox.mode = Mode::Flushing;
-            let (written, wire) = (outbox.written, outbox.wire);
-            Taken::Job(Job { slot, stream, queue, written, wire, outcome: Outcome::Done })
+    outbox.ahead = false;
+    if let Some(stream) = Line::of(&outbox.sink) {
+        let queue = outbox.take_free();
+        if queue.is_empty() && outbox.held {
+            outbox.mode = Mode::Idle;
+            state.hold(slot);
+            return Taken::Nothing;
         }
+        outbox.mode = Mode::Flushing;
+        let (written, wire) = (outbox.written, outbox.wire);
+        return Taken::Job(Job { slot, stream, queue, written, wire, outcome: Outcome::Done });
+    }
+    match &outbox.sink {
         Sink::Task => {
             outbox.mode = Mode::Blocked;
             Taken::Task
@@ -212,7 +240,7 @@ fn take_one(state: &mut State, slot: Slot) -> Taken {
             }
             if let Sink::Poll(sender) = sink { Taken::Poll(sender, queue) } else { Taken::Nothing }
         }
-        Sink::Waiting => {
+        Sink::Waiting | Sink::Tcp(_) | Sink::Other(_) => {
             outbox.mode = Mode::Idle;
             Taken::Nothing
         }
@@ -224,8 +252,7 @@ fn take_one(state: &mut State, slot: Slot) -> Taken {
 pub(crate) fn own(session: &Session) -> bool {
     let (shard, slot) = (&session.shard, session.slot);
     let taken = shard.with(|state| {
-        if state.dirty.len() == 1 && state.dirty.front() == Some(&slot) {
-            state.dirty.clear();
+        if state.dirty.take_only(slot) {
             return take_one(state, slot);
         }
         match state.get(slot) {
@@ -244,7 +271,7 @@ pub(crate) fn own(session: &Session) -> bool {
         }
     };
     let (before, mut bytes) = (job.queue.len(), 0);
-    job.outcome = write(&job.stream, &mut job.queue, &mut job.written, job.wire, &mut bytes);
+    job.write(&mut bytes);
     shard.counters.sent(before - job.queue.len(), bytes);
     let is_blocked = job.outcome == Outcome::Blocked;
     let mut done = Vec::new();
@@ -285,7 +312,8 @@ fn settle(state: &mut State, mut job: Job, done: &mut Vec<Finished>) {
         Outcome::Done => {
             outbox.bytes = outbox.queue.iter().map(|p| p.cost()).sum();
             outbox.mode = Mode::Dirty;
-            state.dirty.push_back(job.slot);
+            let is_for_few = outbox.ahead;
+            state.dirty.push(job.slot, is_for_few);
         }
         Outcome::Blocked => {
             job.queue.extend(outbox.queue.drain(..));

@@ -40,6 +40,7 @@ mod client;
 mod client_bundle;
 mod config;
 mod cors;
+mod dirty;
 mod dynamic;
 mod error;
 mod extract;

@@ -4,7 +4,7 @@
 //! An emit puts shared packets into outboxes under the lock and wakes the flusher once; see [`crate::flush`].
 //! A shard is a lock, not an actor: a push from any thread takes effect in program order.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::task::Waker;
 use std::time::Instant;
@@ -12,6 +12,7 @@ use std::time::Instant;
 use parking_lot::Mutex;
 use slab::Slab;
 
+use crate::dirty::{Dirty, FEW};
 use crate::metrics::ShardCounters;
 use crate::outbox::{Mode, Outbox, PollSender, Sink};
 use crate::rooms::{Rooms, Target};
@@ -42,8 +43,8 @@ pub(crate) struct Shard {
 pub(crate) struct State {
     pub(crate) outboxes: Slab<Outbox>,
     pub(crate) rooms: Rooms,
-    /// Outboxes in mode `Dirty`, in the order in which they became so.
-    pub(crate) dirty: VecDeque<Slot>,
+    /// Outboxes in mode `Dirty`.
+    pub(crate) dirty: Dirty,
     /// Outboxes in which all that waits has to wait for a log.
     pub(crate) held: Vec<Slot>,
     /// The flusher's waker while it sleeps.
@@ -94,7 +95,7 @@ impl Shard {
             state: Mutex::new(State {
                 outboxes: Slab::new(),
                 rooms: Rooms::default(),
-                dirty: VecDeque::new(),
+                dirty: Dirty::default(),
                 held: Vec::new(),
                 flusher: None,
                 budget,
@@ -181,7 +182,7 @@ impl State {
     pub(crate) fn push(&mut self, slot: Slot, packet: &Arc<Packet>, class: Class) -> Push {
         debug_assert_ne!(class, Class::Sheddable, "for broadcasts");
         let mut shed = Shed::default();
-        enqueue(&mut self.outboxes, &mut self.dirty, self.limit, slot, packet, class, &mut shed)
+        enqueue(&mut self.outboxes, &mut self.dirty, self.limit, slot, packet, class, true, &mut shed)
     }
 
     /// Puts packets into a receiver's outbox, in order. False if one did not fit: nothing more is taken then, so that nothing follows
@@ -213,7 +214,8 @@ impl State {
         rooms.select(namespace, target, |slot, socket| {
             delivery.receivers += 1;
             seen(socket);
-            match enqueue(outboxes, dirty, *limit, slot, packet, class, &mut delivery.shed) {
+            let is_for_few = delivery.receivers <= FEW;
+            match enqueue(outboxes, dirty, *limit, slot, packet, class, is_for_few, &mut delivery.shed) {
                 Push::Taken | Push::Closed | Push::Shed => {}
                 Push::Dropped => delivery.dropped += 1,
                 Push::Full => {
@@ -233,7 +235,8 @@ impl State {
         let Some(outbox) = self.get(slot) else { return };
         if outbox.mode == Mode::Idle && outbox.sink.is_ready() && !outbox.queue.is_empty() {
             outbox.mode = Mode::Dirty;
-            self.dirty.push_back(slot);
+            outbox.ahead = true;
+            self.dirty.push(slot, true);
         }
     }
 
@@ -262,7 +265,7 @@ impl State {
         match outbox.sink {
             Sink::Poll(_) => return Err(NoPoll::Overlap),
             // Upgraded since the request was looked at.
-            Sink::Tcp(_) | Sink::Task => return Err(NoPoll::Upgraded),
+            Sink::Tcp(_) | Sink::Other(_) | Sink::Task => return Err(NoPoll::Upgraded),
             Sink::Waiting => {}
         }
         let queue = outbox.take_answer();
@@ -350,13 +353,18 @@ pub(crate) struct Delivery {
 }
 
 #[inline]
+#[expect(
+    clippy::too_many_arguments,
+    reason = "inlined where it is called; parts of a state that is borrowed otherwise"
+)]
 fn enqueue(
     outboxes: &mut Slab<Outbox>,
-    dirty: &mut VecDeque<Slot>,
+    dirty: &mut Dirty,
     limit: usize,
     slot: Slot,
     packet: &Arc<Packet>,
     class: Class,
+    is_for_few: bool,
     shed: &mut Shed,
 ) -> Push {
     let Some(outbox) = outboxes.get_mut(slot.index as usize).filter(|o| o.generation == slot.generation)
@@ -388,9 +396,15 @@ fn enqueue(
     if outbox.mode == Mode::Idle {
         if outbox.sink.is_ready() {
             outbox.mode = Mode::Dirty;
-            dirty.push_back(slot);
+            outbox.ahead = is_for_few;
+            dirty.push(slot, is_for_few);
         } else if outbox.since.is_none() {
             outbox.since = Some(Instant::now());
+        }
+    } else if is_for_few && !outbox.ahead {
+        outbox.ahead = true;
+        if outbox.mode == Mode::Dirty {
+            dirty.push(slot, true);
         }
     }
     Push::Taken

@@ -1,11 +1,12 @@
 //! One client: a WebSocket in its namespace, on a socket that never waits.
 
 use std::io::{ErrorKind, Read as _, Write as _};
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use mio::net::TcpStream;
 use rustls::{ClientConfig, ClientConnection};
+use socket2::{Domain, Socket, Type};
 use trunkline_bench::tls;
 use trunkline_proto::ws::{self, Decoder, Event, OpCode, Role};
 
@@ -88,17 +89,21 @@ enum State {
 const MASK: [u8; 4] = [0x5a, 0xc3, 0x17, 0x88];
 
 impl Conn {
-    /// Connects and sends the request.
-    pub(crate) fn open(door: &Door) -> Result<Self, Failure> {
-        let stream = std::net::TcpStream::connect(door.address)?;
-        stream.set_nodelay(true)?;
-        stream.set_nonblocking(true)?;
+    /// Connects and sends the request. `number` of clients are there already.
+    pub(crate) fn open(door: &Door, number: usize) -> Result<Self, Failure> {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
+        // One address has ports for 14,000; the kernel looks long for the others.
+        let source = Ipv4Addr::new(127, 0, 0, 2 + (number % 32) as u8);
+        socket.bind(&SocketAddr::from((source, 0)).into())?;
+        socket.connect(&door.address.into())?;
+        socket.set_tcp_nodelay(true)?;
+        socket.set_nonblocking(true)?;
         let tls = match &door.tls {
             Some(config) => Some(Box::new(ClientConnection::new(Arc::clone(config), tls::NAME.try_into()?)?)),
             None => None,
         };
         let mut conn = Self {
-            stream: TcpStream::from_std(stream),
+            stream: TcpStream::from_std(socket.into()),
             tls,
             decoder: Decoder::new(Role::Client, ws::Limits::default(), door.deflate),
             out: door.request().into_bytes(),

@@ -89,8 +89,9 @@ impl Echo {
     }
 }
 
-/// In the namespace `/`, 64 bytes of text.
-const ECHO: &str = "2[\"echo\",\"abcdefghijklmnopqrstuvwxyz0123456789abcdefghijklmnopqrstuvwxyz01\"]";
+/// In the namespace `/`, 64 bytes of text; comes back as it went.
+pub(crate) const ECHO: &str =
+    "2[\"echo\",\"abcdefghijklmnopqrstuvwxyz0123456789abcdefghijklmnopqrstuvwxyz01\"]";
 
 /// What was measured.
 #[derive(Debug, Clone, Copy)]

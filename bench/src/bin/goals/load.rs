@@ -47,7 +47,7 @@ impl Load {
         while entered < count {
             while self.conns.len() < first + count && self.conns.len() - first - entered < ENTERING {
                 let place = self.conns.len();
-                let mut conn = Conn::open(door)?;
+                let mut conn = Conn::open(door, place)?;
                 let interest = Interest::READABLE | Interest::WRITABLE;
                 self.poll.registry().register(conn.source(), Token(place), interest)?;
                 self.conns.push(conn);
