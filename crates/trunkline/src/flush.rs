@@ -252,11 +252,10 @@ fn take_one(state: &mut State, slot: Slot) -> Taken {
 pub(crate) fn own(session: &Session) -> bool {
     let (shard, slot) = (&session.shard, session.slot);
     let taken = shard.with(|state| {
-        if state.dirty.take_only(slot) {
-            return take_one(state, slot);
-        }
-        match state.get(slot) {
-            Some(outbox) if outbox.mode == Mode::Blocked => Taken::Task,
+        let is_only = state.dirty.take_only(slot);
+        match state.get(slot).map(|outbox| outbox.mode) {
+            Some(Mode::Dirty) if is_only => take_one(state, slot),
+            Some(Mode::Blocked) => Taken::Task,
             _ => Taken::Nothing,
         }
     });

@@ -12,7 +12,7 @@ use crate::fanout::{Cost, ECHO, Echo, Fanout, Pace, Room};
 use crate::load::Load;
 use crate::machine::{Clock, Cpus, resident};
 use crate::row::{Rounds, Row};
-use crate::server::Server;
+use crate::server::{Pages, Server};
 
 /// A measurement: writes its rows, and gives how many messages were wrong or missing.
 type Measure = fn(&Bench, &mut Vec<Row>) -> Result<u64, Failure>;
@@ -51,13 +51,18 @@ impl Bench {
 
     /// A server on its own processor.
     fn server(&self, options: &[&str]) -> Result<Server, Failure> {
-        Server::start(&self.program, options, &[self.cpus.server], &[self.cpus.load])
+        Server::start(&self.program, options, &[self.cpus.server], &[self.cpus.load], Pages::Any)
+    }
+
+    /// One whose memory is measured.
+    fn memory_server(&self, options: &[&str]) -> Result<Server, Failure> {
+        Server::start(&self.program, options, &[self.cpus.server], &[self.cpus.load], Pages::Small)
     }
 
     /// A server and its load, both wherever there is room.
     fn loose_server(&self, options: &[&str]) -> Result<Server, Failure> {
         let both = [self.cpus.server, self.cpus.load];
-        Server::start(&self.program, options, &both, &both)
+        Server::start(&self.program, options, &both, &both, Pages::Any)
     }
 }
 
@@ -98,7 +103,7 @@ fn idle(bench: &Bench, rows: &mut Vec<Row>) -> Result<u64, Failure> {
 
 /// Resident bytes of the server per connection, at each count.
 fn idle_bytes(bench: &Bench, counts: [usize; 3], headers: &str) -> Result<[f64; 3], Failure> {
-    let server = bench.server(&ONE_SHARD)?;
+    let server = bench.memory_server(&ONE_SHARD)?;
     let mut load = Load::new()?;
     let headers = headers.replace("{host}", &server.address.to_string());
     let door = Door::new(&server).headers(headers);
@@ -258,7 +263,7 @@ const SMALL: usize = 10;
 fn rooms(bench: &Bench, rows: &mut Vec<Row>) -> Result<u64, Failure> {
     let clients = bench.clients(1_000);
     let (live, all) = (clients, clients * 10);
-    let server = bench.server(&ONE_SHARD)?;
+    let server = bench.memory_server(&ONE_SHARD)?;
     let mut load = Load::new()?;
     let members = load.enter(&Door::new(&server).to_rooms(), clients)?;
     let publisher = load.enter(&Door::new(&server).to_rooms(), 1)?.start;
@@ -290,7 +295,8 @@ fn rooms(bench: &Bench, rows: &mut Vec<Row>) -> Result<u64, Failure> {
         Side {
             server: &server,
             fanout: one,
-            pace: Pace::Every(second * SMALL as u32 / clients as u32),
+            // As many deliveries in a second.
+            pace: Pace::Every(second * clients as u32 / (live * SMALL) as u32),
             echo: None,
         },
         Side { server: &server, fanout: many, pace: Pace::Every(second / live as u32), echo: None },

@@ -12,6 +12,15 @@ use trunkline_bench::tls;
 use crate::Failure;
 use crate::machine::{Clock, Cpus};
 
+/// What the allocator asks of the system.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Pages {
+    /// Huge ones where it can have them, as servers run.
+    Any,
+    /// 4 KiB, where memory is measured: of a huge one 2 MiB are resident, though perhaps nothing was ever written to most of it.
+    Small,
+}
+
 /// A running server.
 pub(crate) struct Server {
     child: Child,
@@ -29,11 +38,15 @@ impl Server {
         options: &[&str],
         cpus: &[usize],
         own: &[usize],
+        pages: Pages,
     ) -> Result<Self, Failure> {
         let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         let mut command = Command::new(program);
         command.arg(port.to_string()).args(options).stdout(Stdio::null());
+        if pages == Pages::Small {
+            command.env("MIMALLOC_ALLOW_THP", "0");
+        }
         Cpus::pin(cpus)?;
         let child = command.spawn();
         Cpus::pin(own)?;
@@ -47,7 +60,7 @@ impl Server {
     pub(crate) fn start_tls(program: &Path, cpus: &[usize], own: &[usize]) -> Result<Self, Failure> {
         let file = CertificateFile::new();
         let path = file.0.to_str().ok_or("the folder for temporary files has a name that is no text")?;
-        let mut server = Self::start(program, &["--shards", "1", "--tls", path], cpus, own)?;
+        let mut server = Self::start(program, &["--shards", "1", "--tls", path], cpus, own, Pages::Any)?;
         server.tls = Some(tls::client(std::fs::read(&file.0)?.into())?);
         Ok(server)
     }
