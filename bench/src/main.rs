@@ -1,4 +1,4 @@
-//! `bench-server PORT`: the handlers that all measured servers have.
+//! `bench-server PORT [--uring auto|on|off] [--uring-from RECEIVERS]`: the handlers that all measured servers have.
 //!
 //! On connection the socket joins `room`; `echo` is emitted back, `ack` is acknowledged with its argument, `pub` goes to
 //! `room` as `msg`, the sender included.
@@ -7,7 +7,7 @@
 //! and `to` sends its second argument, any JSON, to the room that its first one names. Options behind the port: `--shards N` (threads too),
 //! `--deflate` (permessage-deflate), `--tls FILE` (with a new certificate, which is written there).
 
-use trunkline::{Data, Io, Reply, Socket};
+use trunkline::{Data, Io, Reply, Socket, Uring};
 use trunkline_bench::tls;
 
 #[global_allocator]
@@ -15,10 +15,12 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let Some(options) = Options::parse(std::env::args().skip(1)) else {
-        eprintln!("usage: bench-server PORT [--shards N] [--deflate] [--tls FILE]");
+        eprintln!(
+            "usage: bench-server PORT [--shards N] [--deflate] [--tls FILE] [--uring auto|on|off] [--uring-from RECEIVERS]"
+        );
         std::process::exit(2);
     };
-    let mut builder = Io::builder().per_message_deflate(options.deflate);
+    let mut builder = Io::builder().per_message_deflate(options.deflate).uring(options.uring);
     if let Some(shards) = options.shards {
         builder = builder.shards(shards);
     }
@@ -59,6 +61,7 @@ struct Options {
     shards: Option<usize>,
     deflate: bool,
     tls: Option<String>,
+    uring: Uring,
 }
 
 impl Options {
@@ -69,6 +72,15 @@ impl Options {
                 "--shards" => options.shards = Some(words.next()?.parse().ok()?),
                 "--deflate" => options.deflate = true,
                 "--tls" => options.tls = Some(words.next()?),
+                "--uring" => {
+                    options.uring = match &*words.next()? {
+                        "auto" => Uring::auto(),
+                        "off" => Uring::off(),
+                        "on" => Uring::on().inspect_err(|error| eprintln!("{error}")).ok()?,
+                        _ => return None,
+                    }
+                }
+                "--uring-from" => options.uring = options.uring.from_receivers(words.next()?.parse().ok()?),
                 _ => return None,
             }
         }

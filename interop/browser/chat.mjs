@@ -23,10 +23,12 @@ const SCENARIOS = {
   "private-message": privateMessage,
   "private-message-to-nobody": privateMessageToNobody,
   "nickname-taken": nicknameTaken,
+  "refused-without-a-code": refusedWithoutACode,
   "hostile-text": hostileText,
   reload,
   "second-window-takes-over": secondWindowTakesOver,
   keyboard,
+  drafts,
   "narrow-screen": narrowScreen,
   "polling-only": pollingOnly,
   "killed-server": killedServer,
@@ -344,6 +346,22 @@ async function nicknameTaken(world) {
   await other.meets(["ann", "bob (you)"]);
 }
 
+/** What refuses may be something else than the chat: it is said, not taken for a broken line. */
+async function refusedWithoutACode(world) {
+  const open = { sid: "session", upgrades: [], pingInterval: 25_000, pingTimeout: 20_000, maxPayload: 1_000_000 };
+  const window = await world.open("/chat.html", (page) =>
+    page.route(/\?.*EIO=4/, (route) => {
+      const isOpen = route.request().url().includes("sid=");
+      const packet = isOpen ? '44/chat,{"message":"Invalid namespace"}' : `0${JSON.stringify(open)}`;
+      return route.fulfill({ body: route.request().method() === "POST" ? "ok" : packet });
+    }),
+  );
+  await window.page.getByLabel("Nickname").fill("ann");
+  await window.page.keyboard.press("Enter");
+  await window.sees("#entry-error", "Invalid namespace");
+  await window.sees("#status", "Not connected yet");
+}
+
 async function hostileText(world) {
   const [ann, bob] = [await world.person("<i>ann</i>"), await world.person("bob")];
   const text = '<img src=x onerror="document.title=1"><script>alert(1)</script>';
@@ -388,6 +406,7 @@ async function secondWindowTakesOver(world) {
   await copy.say("from here");
   await copy.hears(["from here (sent)"]);
   await ann.click({ name: "Use this window" });
+  strictEqual(await ann.page.evaluate(() => document.activeElement.id), "text");
   await ann.connected();
   await ann.hears(["from here (sent)"]);
   await copy.sees("#status", /^The chat goes on in another window\./);
@@ -432,6 +451,15 @@ async function keyboard(world) {
   await goTo("Shift+Tab", /^Leave garden$/);
   await press("Enter");
   await ann.sees("#title", "lobby");
+  const focus = () => page.evaluate(() => document.activeElement.id);
+  strictEqual(await focus(), "text");
+  await goTo("Shift+Tab", /^Leave lobby$/);
+  await press("Enter");
+  await ann.sees("#title", "No room");
+  strictEqual(await focus(), "room");
+  await type("lobby");
+  await press("Enter");
+  await ann.sees("#title", "lobby");
   await goTo("Tab", /^Write to bob in private$/);
   await press("Enter");
   await ann.sees("#title", "bob, in private");
@@ -443,6 +471,37 @@ async function keyboard(world) {
   await goTo("Shift+Tab", /^lobby/);
   await press("Enter");
   await ann.hears(["with the keyboard (sent)"]);
+}
+
+/** What was typed for one conversation stays there, and a refused message is sent again from where one writes. */
+async function drafts(world) {
+  const [ann, bob] = [await world.person("ann"), await world.person("bob")];
+  const text = ann.page.getByLabel("Message", { exact: true });
+  await ann.click({ name: "Write to bob in private" });
+  await text.fill("a secret");
+  await ann.click({ name: /^lobby/ });
+  await ann.sees("#title", "lobby");
+  strictEqual(await text.inputValue(), "");
+  await text.pressSequentially("for all");
+  await bob.sees("#typing", "ann is typing …");
+  await ann.click({ name: "bob", exact: true });
+  await bob.sees("#typing", "");
+  strictEqual(await text.inputValue(), "a secret");
+  await ann.click({ name: /^lobby/ });
+  await ann.sees("#title", "lobby");
+  strictEqual(await text.inputValue(), "for all");
+  await bob.hears([]);
+  // Somebody who left: the message fails, and the keyboard goes on after the next try.
+  await bob.click({ name: "Leave the chat" });
+  await ann.meets(["ann (you)"]);
+  await ann.click({ name: "bob", exact: true });
+  await ann.page.keyboard.press("Enter");
+  const again = ann.page.getByRole("button", { name: "Try again" });
+  await again.waitFor({ timeout: 2 * STEP_MS });
+  await again.focus();
+  await ann.page.keyboard.press("Enter");
+  await ann.until("the focus", () => ann.page.evaluate(() => document.activeElement.id), (id) => id === "text", "text");
+  for (const window of [ann, bob]) window.clean();
 }
 
 async function narrowScreen(world) {

@@ -17,7 +17,8 @@ const RUST_WORKER = process.env.INTEROP_CLIENT ?? here("../../target/release/int
 export function casesOf(group) {
   if (group.kind === "python") return pythonCases();
   // The Rust worker knows the same scenarios by the same names.
-  return SCENARIOS[group.kind === "rust" ? "socket.io" : group.kind].map(({ name }) => name);
+  const scenarios = SCENARIOS[group.kind === "rust" ? "socket.io" : group.kind];
+  return scenarios.filter(({ clients = /./ }) => clients.test(group.client)).map(({ name }) => name);
 }
 
 /** Runs `names` of `group` and adds every outcome to the report, even when the worker dies. */

@@ -4,6 +4,7 @@ import { connectScenarios } from "./connect.mjs";
 import { engineScenarios } from "./engine.mjs";
 import { eventScenarios } from "./events.mjs";
 import { heartbeatScenarios } from "./heartbeat.mjs";
+import { onceScenarios } from "./once.mjs";
 import { recoveryScenarios } from "./recovery.mjs";
 import { roomScenarios } from "./rooms.mjs";
 
@@ -14,6 +15,7 @@ export const SCENARIOS = {
     ...ackScenarios,
     ...roomScenarios,
     ...recoveryScenarios,
+    ...onceScenarios,
     ...heartbeatScenarios,
   ],
   "engine.io": engineScenarios,

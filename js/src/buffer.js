@@ -13,10 +13,11 @@ export class OfflineBuffer {
    * @param {(packet: Packet, why: "full" | "age") => void} drop
    */
   constructor(options, drop) {
-    const settings = typeof options === "object" ? options : { policy: options };
-    const { policy, maxCount = 10_000, maxBytes = 16 << 20, maxAge = Infinity } = settings;
+    // A policy alone has no other settings.
+    const { policy = options, maxCount = 10_000, maxBytes = 16 << 20, maxAge = Infinity } = /** @type {any} */ (options ?? {});
     this._keepsLast = policy === "last";
-    this._maxCount = policy === "none" ? 0 : maxCount;
+    this._maxCount = maxCount;
+    this._kept = policy === "none" ? 0 : maxCount;
     this._maxBytes = maxBytes;
     this._maxAge = maxAge;
     this._drop = drop;
@@ -33,7 +34,7 @@ export class OfflineBuffer {
     this.#items.push({ packet, frames, size, _since: Date.now() });
     this.#bytes += size;
     const fromFront = this._keepsLast && size <= this._maxBytes;
-    while (this.#items.length > this._maxCount || this.#bytes > this._maxBytes) this.#shorten("full", fromFront);
+    while (this.#items.length > this._kept || this.#bytes > this._maxBytes) this.#shorten("full", fromFront);
   }
 
   /** Empties the buffer and returns what was in it, oldest first. */
@@ -46,14 +47,6 @@ export class OfflineBuffer {
   /** The packets that wait. */
   _packets() {
     return this.#items.map(({ packet }) => packet);
-  }
-
-  /**
-   * Whether a packet with this acknowledgement id waits.
-   * @param {number} id
-   */
-  _has(id) {
-    return this.#items.some(({ packet }) => packet.id === id);
   }
 
   /**

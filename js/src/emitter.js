@@ -64,7 +64,9 @@ export class Emitter {
       const list = this.listeners(event);
       const at = list.findIndex((known) => known === listener || known.listener === listener);
       if (at >= 0) list.splice(at, 1);
-      this.#listeners.set(event, listener ? list : []);
+      // Nothing stays of a name that nobody listens to: there may be a new one for each question.
+      if (listener && list.length) this.#listeners.set(event, list);
+      else this.#listeners.delete(event);
     }
     return this;
   }
@@ -75,12 +77,12 @@ export class Emitter {
    * @returns {any[]}
    */
   listeners(event) {
-    return this.#listeners.get(event)?.slice() ?? [];
+    return [...(this.#listeners.get(event) ?? [])];
   }
 
   /** @param {PropertyKey} event */
   hasListeners(event) {
-    return this.listeners(event).length > 0;
+    return this.#listeners.has(event);
   }
 
   /**
@@ -101,12 +103,17 @@ export class Emitter {
 }
 
 /**
- * Listens until the returned function is called.
+ * Listens until the returned function is called; not even an event that is under way is heard after that.
  * @param {any} emitter
  * @param {string} event
  * @param {(...args: any[]) => void} listener
  */
 export function subscribe(emitter, event, listener) {
-  emitter.on(event, listener);
-  return () => emitter.off(event, listener);
+  let isOver = false;
+  const heard = (/** @type {any[]} */ ...args) => isOver || listener(...args);
+  emitter.on(event, heard);
+  return () => {
+    isOver = true;
+    emitter.off(event, heard);
+  };
 }

@@ -94,9 +94,13 @@ export class Engine extends Emitter {
 
   /** @param {string} json */
   #onHandshake(json) {
-    const handshake = parseHandshake(json);
-    if (!handshake || this.readyState !== "opening") return this.#fail(new Error("server error"));
-    const { sid, upgrades, pingInterval, pingTimeout, maxPayload } = handshake;
+    let handshake;
+    try {
+      handshake = JSON.parse(json);
+    } catch {}
+    const { sid, upgrades, pingInterval, pingTimeout, maxPayload } = handshake ?? {};
+    const isValid = typeof sid === "string" && Array.isArray(upgrades) && pingInterval >= 0 && pingTimeout >= 0;
+    if (!isValid || this.readyState !== "opening") return this.#fail(new Error("server error"));
     this.id = this.transport._sid = sid;
     this.pingInterval = pingInterval;
     this.pingTimeout = pingTimeout;
@@ -194,8 +198,7 @@ export class Engine extends Emitter {
 
   #flush() {
     const { transport, upgrading, writeBuffer } = this;
-    if (this.readyState === "closed" || transport?.readyState !== "open" || upgrading) return;
-    if (this.#sending || !writeBuffer.length) return;
+    if (transport?.readyState !== "open" || upgrading || this.#sending || !writeBuffer.length) return;
     const packets = this.#writable();
     this.#sending = packets.length;
     transport.send(packets);
@@ -239,7 +242,7 @@ export class Engine extends Emitter {
     if (this.opts.tryAllTransports && this.transports.length > 1 && this.readyState === "opening") {
       this.transport.off();
       this.transport.close();
-      this.transports.shift();
+      this.transports = this.transports.filter((name) => name !== this.transport.name);
       return this.#open();
     }
     if (this.readyState === "closed") return;
@@ -271,17 +274,4 @@ export class Engine extends Emitter {
     addEventListener("offline", offline);
     this.once("close", () => removeEventListener("offline", offline));
   }
-}
-
-/**
- * @param {string} json
- * @returns {any} undefined if it is none
- */
-function parseHandshake(json) {
-  try {
-    const handshake = JSON.parse(json);
-    const { sid, upgrades, pingInterval, pingTimeout } = handshake;
-    const isValid = typeof sid === "string" && Array.isArray(upgrades) && pingInterval >= 0 && pingTimeout >= 0;
-    return isValid ? handshake : undefined;
-  } catch {}
 }

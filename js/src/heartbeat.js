@@ -27,10 +27,9 @@ export class Heartbeat {
    * machine. The loss is then reported soon after.
    */
   _expired() {
-    if (!this.#deadline) return true;
-    if (Date.now() <= this.#deadline) return false;
-    queueMicrotask(() => this.#end());
-    return true;
+    const isOver = Date.now() >= this.#deadline;
+    if (isOver) queueMicrotask(() => this.#end());
+    return isOver;
   }
 
   _stop() {

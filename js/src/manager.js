@@ -81,7 +81,7 @@ export class Manager extends Emitter {
       this._readyState = "closed";
       this._emit("error", error);
       if (done) done(error);
-      else if (this.#settings.reconnection) this.#reconnect();
+      else this.#reconnect();
     };
     this.#listen(engine, "open", () => {
       this.#onOpen();
@@ -118,10 +118,10 @@ export class Manager extends Emitter {
   /**
    * The server did what the protocol does not allow.
    * @internal
-   * @param {string} message
+   * @param {any} error
    */
-  _violated(message) {
-    this.#onClose("parse error", new Error(message));
+  _violated(error) {
+    this.#onClose("parse error", error);
   }
 
   /** @param {any} data */
@@ -129,7 +129,7 @@ export class Manager extends Emitter {
     try {
       this.#decoder.add(data);
     } catch (error) {
-      this.#onClose("parse error", error);
+      this._violated(error);
     }
   }
 
@@ -137,7 +137,12 @@ export class Manager extends Emitter {
 
   /** @param {boolean} [value] false also ends a reconnection under way */
   reconnection(value) {
-    if (value === false) this.#skipReconnect = true;
+    if (value === false) {
+      this.#skipReconnect = true;
+      // Nothing but the time until the next attempt is there to be ended.
+      if (this._reconnecting) this.#cleanup();
+      this._reconnecting = false;
+    }
     return this.#setting("reconnection", value);
   }
 
@@ -236,11 +241,12 @@ export class Manager extends Emitter {
     this.#backoff._reset();
     this._readyState = "closed";
     this._emit("close", reason, details);
-    if (this.#settings.reconnection && !this.#skipReconnect) this.#reconnect();
+    this.#reconnect();
   }
 
+  /** Plans the next attempt, unless none is wanted or a listener has begun one. */
   #reconnect() {
-    if (this._reconnecting || this.#skipReconnect) return;
+    if (!this.#settings.reconnection || this.#skipReconnect || this._reconnecting || this._readyState !== "closed") return;
     if (this.#backoff._attempts >= this.#settings.reconnectionAttempts) {
       this.#backoff._reset();
       this._emit("reconnect_failed");

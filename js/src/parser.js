@@ -146,7 +146,7 @@ function restore(value, attachments, depth) {
   check(depth, "too deep a value");
   if (attachments && value._placeholder === true) {
     const { num } = value;
-    check(Number.isInteger(num) && num >= 0 && num < attachments.length, "illegal attachments");
+    check(Number.isInteger(num) && num in attachments, "illegal attachments");
     return attachments[num];
   }
   // Own keys only; an own "__proto__" that JSON.parse made is written as such and changes no prototype.

@@ -36,13 +36,10 @@ export class RetryQueue {
     this._drain();
   }
 
-  /**
-   * Sends the first event unless it is under way; `again`: even then, because what was sent got lost with its connection.
-   * @param {boolean} [again]
-   */
-  _drain(again) {
+  /** Sends the first event, unless its answer is awaited: that ends with the answer, in time, or with the connection. */
+  _drain() {
     const [item] = this.#items;
-    if (!item || (item._pending && !again) || !this._ready()) return;
+    if (!item || item._pending || !this._ready()) return;
     item._pending = true;
     item._tries += 1;
     const attempt = item._tries;

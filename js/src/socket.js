@@ -2,7 +2,7 @@
 import { OfflineBuffer } from "./buffer.js";
 import { Emitter, subscribe } from "./emitter.js";
 import { ACK, CONNECT, CONNECT_ERROR, DISCONNECT, EVENT, RESERVED } from "./parser.js";
-import { guard } from "./platform.js";
+import { guard, later } from "./platform.js";
 import { RetryQueue } from "./retry.js";
 
 /** @typedef {import("./types.js").EventsMap} EventsMap */
@@ -84,19 +84,15 @@ export class Socket extends Emitter {
   }
 
   connect() {
-    if (this.connected || this.active) {
-      if (!this.io._reconnecting) this.io.open();
-      return this;
-    }
-    const { io } = this;
-    this.#subscriptions = [
+    const { io, active } = this;
+    this.#subscriptions ??= [
       subscribe(io, "open", () => this.#onOpen()),
       subscribe(io, "packet", (packet) => this.#onPacket(packet)),
       subscribe(io, "error", (error) => this.connected || this._emit("connect_error", error)),
       subscribe(io, "close", (reason, details) => this.#onClose(reason, details)),
     ];
     if (!io._reconnecting) io.open();
-    if (io._readyState === "open") this.#onOpen();
+    if (!active && io._readyState === "open") this.#onOpen();
     return this;
   }
 
@@ -262,13 +258,12 @@ export class Socket extends Emitter {
       this.#acks.set(id, ack);
       return;
     }
-    const timer = setTimeout(() => {
-      this.#acks.delete(id);
+    const cancel = later(timeout, () => {
       this.#buffer._remove(id);
-      ack.call(this, new Error("operation has timed out"));
-    }, timeout);
+      this.#fail(id, "operation has timed out");
+    });
     const answered = (/** @type {any[]} */ ...args) => {
-      clearTimeout(timer);
+      cancel();
       ack.apply(this, args);
     };
     answered.withError = true;
@@ -280,9 +275,17 @@ export class Socket extends Emitter {
    * @param {"full" | "age"} why
    */
   #dropped({ id, data }, why) {
+    /** @type {any} */
     const options = this.opts.offlineBuffer;
-    if (typeof options === "object") options.onDrop?.(data, why);
+    guard(() => options?.onDrop?.(data, why));
     if (id !== undefined) this.#fail(id, "dropped while offline");
+  }
+
+  /** @param {number} id */
+  #take(id) {
+    const ack = this.#acks.get(id);
+    this.#acks.delete(id);
+    return ack;
   }
 
   /**
@@ -291,9 +294,8 @@ export class Socket extends Emitter {
    * @param {string} message
    */
   #fail(id, message) {
-    const ack = this.#acks.get(id);
-    this.#acks.delete(id);
-    if (ack?.withError) ack.call(this, new Error(message));
+    const ack = this.#take(id);
+    if (ack?.withError) guard(() => ack.call(this, new Error(message)));
   }
 
   /**
@@ -310,21 +312,31 @@ export class Socket extends Emitter {
     this.io._write(this.io._encode(packet));
   }
 
+  /** True when it is called first, if that is during the present connection, and the socket was not left meanwhile. */
+  #once() {
+    const { engine } = this.io;
+    const subscriptions = this.#subscriptions;
+    let isFirst = true;
+    return () => {
+      const isMeant = isFirst && subscriptions === this.#subscriptions && engine === this.io.engine;
+      isFirst = false;
+      return isMeant && this.io._readyState === "open";
+    };
+  }
+
   /** Asks to enter the namespace, with the application's credentials. */
   #onOpen() {
-    const { engine } = this.io;
-    let sent = false;
+    const isFirst = this.#once();
     const send = (/** @type {any} */ auth) => {
       // Credentials that come twice, or after their connection, are not wanted any more.
-      if (sent || engine !== this.io.engine || this.io._readyState !== "open" || !this.active) return;
-      sent = true;
+      if (!isFirst()) return;
       const data = this.#pid ? { pid: this.#pid, offset: this.#offset, ...auth } : auth;
       this.#send({ type: CONNECT, nsp: this.nsp, data });
     };
     const { auth } = this;
     if (typeof auth !== "function") return send(auth);
     const refuse = (/** @type {any} */ error) => {
-      if (sent || !this.active) return;
+      if (!isFirst()) return;
       this.#destroy();
       this._emit("connect_error", error instanceof Error ? error : new Error(String(error)));
     };
@@ -368,18 +380,22 @@ export class Socket extends Emitter {
   #onConnect({ sid, pid, once }) {
     this.id = sid;
     this.recovered = !!pid && this.#pid === pid;
+    // An offset means something only in the session that it is from.
+    if (!this.recovered) this.#offset = undefined;
     this.#pid = pid;
     this.connected = true;
     const received = this.receiveBuffer;
     this.receiveBuffer = [];
     for (const args of received) this.#dispatch(args);
+    // One of them may have made the application leave.
+    if (!this.connected) return;
     const retry = this.#retry;
     // Retries keep their ids where the server says that it handles no id twice; it has to know that they do.
     if (retry && (retry._keepsIds = once)) {
       this.#send({ type: EVENT, nsp: this.nsp, data: ["trunkline:keeps-ids"] });
     }
     for (const { packet, frames } of this.#buffer._take()) this.#sendEvent(packet, frames);
-    guard(() => retry && retry._drain(true));
+    guard(() => retry && retry._drain());
     this._emit("connect");
   }
 
@@ -390,15 +406,12 @@ export class Socket extends Emitter {
   #onEvent(data, id) {
     const args = [...data];
     if (id !== undefined) {
-      let sent = false;
-      args.push((/** @type {any[]} */ ...values) => {
-        if (sent) return;
-        sent = true;
-        this.#send({ type: ACK, nsp: this.nsp, id, data: values });
-      });
+      const isFirst = this.#once();
+      // In another connection the id would be that of another event.
+      args.push((/** @type {any[]} */ ...values) => isFirst() && this.#send({ type: ACK, nsp: this.nsp, id, data: values }));
     }
     if (this.connected) this.#dispatch(args);
-    else if (this.receiveBuffer.push(args) > MAX_EARLY) this.io._violated("too many early events");
+    else if (this.receiveBuffer.push(args) > MAX_EARLY) this.io._violated(new Error("too many early events"));
   }
 
   /** @param {any[]} args */
@@ -414,8 +427,7 @@ export class Socket extends Emitter {
    * @param {any[]} data
    */
   #onAck(id, data) {
-    const ack = this.#acks.get(id);
-    this.#acks.delete(id);
+    const ack = this.#take(id);
     ack?.apply(this, ack.withError ? [null, ...data] : data);
   }
 
@@ -428,8 +440,9 @@ export class Socket extends Emitter {
     this.id = undefined;
     this._emit("disconnect", reason, details);
     // What waits here will be sent later and may be answered then.
+    const kept = new Set(this.sendBuffer.map(({ id }) => id));
     for (const id of [...this.#acks.keys()]) {
-      if (!this.#buffer._has(id)) this.#fail(id, "socket has been disconnected");
+      if (!kept.has(id)) this.#fail(id, "socket has been disconnected");
     }
   }
 

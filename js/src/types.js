@@ -40,8 +40,8 @@
 /**
  * The first argument of an acknowledgement that is not the error in front: what `emitWithAck` resolves with.
  * @template F
- * @typedef {F extends (error: Error, value: infer V, ...rest: any[]) => any ? V
- *   : F extends (value: infer V, ...rest: any[]) => any ? V : any} AckValue
+ * @typedef {F extends (...values: infer V) => any ? 0 extends V[0] & 1 ? any : NonNullable<V[0]> extends Error ? V[1] : V[0]
+ *   : any} AckValue
  */
 
 /**
@@ -109,7 +109,7 @@
 /**
  * What is kept of events that are emitted while there is no connection. All bounds hold together.
  * - `policy`: `"all"` (default): what does not fit any more is dropped; `"last"`: the oldest are dropped for the newest;
- *   `"none"`: everything is dropped, as with a `maxCount` of 0.
+ *   `"none"`: everything is dropped.
  * - `maxCount`: packets, default 10,000. `maxBytes`: default 16 MiB. `maxAge`: ms, default unlimited.
  * - `onDrop`: called with the event's arguments and why it was dropped.
  * @typedef {{

@@ -14,10 +14,7 @@
  */
 export function parseUrl(uri, page = globalThis.location) {
   let text = uri ?? "/";
-  if (/^\/(?!\/)/.test(text)) {
-    if (!page) throw new TypeError("address without a host");
-    text = `//${page.host}${text}`;
-  }
+  if (page && /^\/(?!\/)/.test(text)) text = `//${page.host}${text}`;
   const pattern = /^(?:(?:(http|ws)(s?):)?\/\/)?(?:[^@/?#]*@)?([^/?#:]+(?::\d+)?|\[[^\]]*\](?::\d+)?)(\/[^?#]*)?(?:\?([^#]*))?(?:#.*)?$/i;
   const [, scheme, s, authority, namespace = "/", search] = pattern.exec(text) ?? [];
   if (!authority) throw new TypeError(`not an address of a server: ${uri}`);

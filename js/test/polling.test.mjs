@@ -365,6 +365,20 @@ test("the last transport's failure is the attempt's", async () => {
   equal(events, [["error", "websocket error"], ["close", "transport error"]]);
 });
 
+test("a remembered WebSocket that fails is not tried twice, polling is", async () => {
+  const options = { tryAllTransports: true, rememberUpgrade: true };
+  const first = await upgrading(options);
+  first.get.answer("6");
+  await turn();
+  strictEqual(first.engine.transport.name, "websocket");
+  const { WebSocket, take, engine } = begin({ ...options, upgrade: false });
+  strictEqual(engine.transport.name, "websocket");
+  WebSocket.last.onerror({});
+  (await take("GET")).answer(HANDSHAKE);
+  await take("GET");
+  equal([engine.transport.name, WebSocket.opened.length], ["polling", 1]);
+});
+
 test("without being told no other transport is tried", async () => {
   const { WebSocket, requests, events } = begin({ transports: ["websocket", "polling"] });
   WebSocket.last.onerror({});

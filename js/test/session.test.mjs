@@ -1,56 +1,9 @@
 // Sockets and managers over a WebSocket whose other side is the test.
 import { deepStrictEqual as equal, notStrictEqual, ok, rejects, strictEqual, throws } from "node:assert/strict";
-import { afterEach, test } from "node:test";
+import { test } from "node:test";
 import { Manager, Socket, connect, io, protocol } from "../src/index.js";
 import { fakeWebSocket, settle } from "./fakes.mjs";
-
-/** The sockets of the present test, which end with it. */
-const opened = new Set();
-afterEach(async () => {
-  for (const socket of opened) {
-    const { engine } = socket.io;
-    socket.io.reconnection(false);
-    socket.disconnect();
-    // What waits is sent first; then no timer is left.
-    await settle();
-    strictEqual(engine.readyState, "closed");
-  }
-  opened.clear();
-});
-
-/** A socket whose connection attempts appear in `WebSocket.opened`; every event of it is noted in `events`. */
-function open(options = {}, namespace = "") {
-  const WebSocket = fakeWebSocket();
-  const socket = io(`http://server.test${namespace}`, {
-    WebSocket,
-    transports: ["websocket"],
-    forceNew: true,
-    randomizationFactor: 0,
-    ...options,
-  });
-  opened.add(socket);
-  const events = [];
-  for (const event of ["connect", "connect_error", "disconnect"]) {
-    socket.on(event, (...args) => events.push([event, args[0]?.message ?? args[0]]));
-  }
-  return { socket, WebSocket, events };
-}
-
-/** A socket that is connected; what it sent until then is taken away. */
-function connected(options, namespace) {
-  const all = open(options, namespace);
-  all.WebSocket.last.accept();
-  enter(all, namespace);
-  return all;
-}
-
-/** The server lets the socket into its namespace. */
-function enter({ WebSocket }, namespace = "", more = "") {
-  WebSocket.last.receive(`40${namespace && `${namespace},`}{"sid":"public"${more}}`);
-  WebSocket.last.take();
-}
-
-const clock = (t) => t.mock.timers.enable({ apis: ["setTimeout", "Date"] });
+import { clock, connected, enter, open, opened, uncaught } from "./sockets.mjs";
 
 test("the exports are those of the official client", () => {
   strictEqual(io, connect);
@@ -440,19 +393,6 @@ test("a handshake that is none is an error", () => {
     equal(events, [["connect_error", "server error"]]);
   }
 });
-
-/** Runs `work` and returns the messages of the errors that it leaves uncaught. */
-async function uncaught(work) {
-  const messages = [];
-  const listeners = process.listeners("uncaughtException");
-  process.removeAllListeners("uncaughtException");
-  process.on("uncaughtException", ({ message }) => messages.push(message));
-  await work();
-  await new Promise((resolve) => setImmediate(resolve));
-  process.removeAllListeners("uncaughtException");
-  for (const listener of listeners) process.on("uncaughtException", listener);
-  return messages;
-}
 
 test("a listener that throws stops nothing", async () => {
   const { socket, WebSocket } = connected();

@@ -13,6 +13,8 @@ interface ClientToServer {
   join: (room: string, ack: (members: string[]) => void) => void;
   leave: (room: string, ack?: (done: boolean) => void) => void;
   upload: (content: Blob | Uint8Array, ack: (error: Error | null, size: number) => void) => void;
+  greet: (ack: (reply: { message: string }) => void) => void;
+  anything: (ack: (reply: any) => void) => void;
 }
 
 export function receiving(socket: Socket<ServerToClient, ClientToServer>) {
@@ -59,6 +61,9 @@ export async function sending(socket: Socket<ServerToClient, ClientToServer>) {
   const members: string[] = await socket.emitWithAck("join", "lobby");
   const timed: string[] = await socket.timeout(500).emitWithAck("join", "lobby");
   const size: number = await socket.emitWithAck("upload", new Uint8Array(3));
+  // An error would fit these, but is not meant.
+  const greeting: { message: string } = await socket.emitWithAck("greet");
+  const anything: any = (await socket.timeout(500).emitWithAck("anything")).anything;
 
   // @ts-expect-error: no such event
   socket.emit("shout", "hello");
@@ -76,7 +81,7 @@ export async function sending(socket: Socket<ServerToClient, ClientToServer>) {
   const name: string = await socket.emitWithAck("join", "lobby");
   // @ts-expect-error: not a room
   await socket.timeout(500).emitWithAck("join", 1);
-  return [members, timed, size, name];
+  return [members, timed, size, name, greeting, anything];
 }
 
 export function making() {

@@ -1,6 +1,7 @@
-//! The project's chores: `cargo xtask test | interop | fuzz | bench | instructions`.
+//! The project's chores: `cargo xtask test | interop | fuzz | bench | goals | instructions`.
 
 mod bench;
+mod goals;
 mod install;
 mod instructions;
 mod licenses;
@@ -9,7 +10,7 @@ mod workspace;
 
 use std::process::ExitCode;
 
-use step::{Failure, Steps, run};
+use step::{Failure, Steps, output, run};
 use workspace::Workspace;
 
 const USAGE: &str = "\
@@ -21,6 +22,8 @@ usage: cargo xtask <task>
   bench [folder..]   build bench-server; with the folder of `compare.py`, measure it beside its peers (20 minutes, on a
                      machine that does nothing else) and write the tables of bench/RESULTS.md; further words go to
                      `compare.py` in place of its times; `report` measures nothing
+  goals [command..]  measure the further goals (2 minutes, on a machine that does nothing else) and write their table of
+                     bench/RESULTS.md; the command, such as `nice -n -5`, runs each measurement
   instructions       count what the hot paths cost, by callgrind, and compare it with bench/instructions.json; `bless` makes
                      the new counts the known ones";
 
@@ -29,6 +32,19 @@ const FUZZ_SECONDS: u32 = 20;
 
 /// The same as a part of `test`: the corpus, and enough to find what is plainly wrong.
 const TEST_FUZZ_SECONDS: u32 = 2;
+
+/// Tests whose servers write to TCP streams, by `trunkline_testkit::uring`.
+const URING_TESTS: &[&str] = &[
+    "engine_matrix",
+    "engine_security",
+    "engine_session",
+    "sio_binary",
+    "sio_connect",
+    "sio_end",
+    "sio_order",
+    "sio_security",
+    "sio_uring",
+];
 
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
@@ -41,6 +57,7 @@ fn main() -> ExitCode {
         "interop" => interop(args),
         "fuzz" if args.len() <= 1 => fuzz(args.first().map(String::as_str)),
         "bench" => bench(args),
+        "goals" => goals(args),
         "instructions" => match args {
             [] => instructions(false),
             [word] if word == "bless" => instructions(true),
@@ -76,6 +93,7 @@ fn test() -> Result<(), Failure> {
         run(&mut clippy)
     })?;
     steps.step("tests", || run(workspace.cargo().args(["test", "--workspace", "--locked"])))?;
+    steps.step("tests with io_uring", || run_with_uring(&workspace))?;
     steps.step("fuzz", || run_fuzz(&workspace, TEST_FUZZ_SECONDS))?;
     steps.step("instructions", || instructions::check(&workspace, false))?;
     steps.step("docs", || {
@@ -126,11 +144,38 @@ fn bench(args: &[String]) -> Result<(), Failure> {
     Ok(())
 }
 
+fn goals(wrapper: &[String]) -> Result<(), Failure> {
+    let workspace = Workspace::read()?;
+    let mut steps = Steps::new();
+    steps.step("build", || {
+        let mut build = workspace.cargo();
+        build.args(["build", "--release", "--locked", "--package", "trunkline-bench"]);
+        run(build.args(["--bin", "bench-server", "--bin", "goals"]))
+    })?;
+    goals::measure(&workspace, &mut steps, wrapper)
+}
+
 fn instructions(bless: bool) -> Result<(), Failure> {
     let workspace = Workspace::read()?;
     let mut steps = Steps::new();
     steps.step("install", || install::everything(&workspace))?;
     steps.step("instructions", || instructions::check(&workspace, bless))
+}
+
+/// The library's tests that go over TCP once more, with the servers sending through io_uring.
+fn run_with_uring(workspace: &Workspace) -> Result<(), Failure> {
+    let test = |names: &[&str]| {
+        let mut test = workspace.cargo();
+        test.args(["test", "--locked", "--package", "trunkline"]);
+        test.args(names.iter().flat_map(|name| ["--test", name]));
+        test
+    };
+    let told = output(test(&["sio_uring"]).args(["--", "--exact", "--nocapture", "availability"]))?;
+    if let Some(line) = told.lines().find(|line| line.contains("io_uring: no")) {
+        println!("SKIPPED, nothing was tested with io_uring: {line}");
+        return Ok(());
+    }
+    run(test(URING_TESTS).env("TRUNKLINE_TEST_URING", "on"))
 }
 
 fn run_fuzz(workspace: &Workspace, seconds: u32) -> Result<(), Failure> {

@@ -22,6 +22,7 @@ pub struct Cx<'a> {
     pub(crate) args: Option<sio::Args<'a>>,
     pub(crate) ack: Option<&'a Arc<AckTarget>>,
     pub(crate) ack_taken: bool,
+    pub(crate) recovered: bool,
     pub(crate) reason: Option<DisconnectReason>,
     pub(crate) error: Option<&'a ConnectError>,
 }
@@ -44,7 +45,7 @@ impl Cx<'_> {
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be an argument of this kind of handler",
     note = "event handlers take `Socket`, `Data<T>`, `Args<T>`, `Ack<T>`, `EventName` and `State<T>`",
-    note = "other handlers take `Socket` and `State<T>`; those of a disconnect also `DisconnectReason`, those of a connect error also `ConnectError`"
+    note = "other handlers take `Socket` and `State<T>`; those of a connection also `Recovered`, those of a disconnect also `DisconnectReason`, those of a connect error also `ConnectError`"
 )]
 pub trait Extract<P>: Sized {
     /// Makes it.
@@ -101,6 +102,18 @@ pub struct EventName(pub String);
 impl Extract<EventPhase> for EventName {
     fn extract(cx: &mut Cx<'_>) -> Result<Self, ExtractError> {
         Ok(Self(cx.event.to_owned()))
+    }
+}
+
+/// In a handler of a connection: whether the server restored the state of the connection before, and sent what was missed
+/// (the reference's `socket.recovered`). If not, what the application knows may be out of date. It is that of the connection
+/// which the handler is told of; [`Socket::is_recovered`] is that of the latest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Recovered(pub bool);
+
+impl Extract<ConnectPhase> for Recovered {
+    fn extract(cx: &mut Cx<'_>) -> Result<Self, ExtractError> {
+        Ok(Self(cx.recovered))
     }
 }
 

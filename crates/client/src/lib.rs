@@ -60,7 +60,7 @@ pub use config::{OfflineBuffer, Reconnection};
 pub use engine::{ConnectError as EngineError, HttpError, ProxyError, TransportError, UrlError};
 pub use error::{AckError, BuildError, ConnectError, EmitError, EncodeError, OpenError};
 pub use events::{Changes, Event, Events, Items, Lifecycle};
-pub use extract::{Cx, Data, EventName, Extract, ExtractError, State};
+pub use extract::{Cx, Data, EventName, Extract, ExtractError, Recovered, State};
 pub use handler::{
     Answer, Call, ConnectErrorPhase, ConnectPhase, DisconnectPhase, EventPhase, Handler, HandlerError,
     IntoReply, Phase, Reply,

@@ -62,7 +62,10 @@ async fn run(socket: &Socket, job: Job) {
             let mut taken = core.listeners.write();
             (taken.take(name), Call { event: name, args: Some(args), ack: ack.as_ref(), ..Call::default() })
         }
-        Job::Connect => (core.listeners.read().connect.clone(), Call { event: "connect", ..Call::default() }),
+        Job::Connect(recovered) => (
+            core.listeners.read().connect.clone(),
+            Call { event: "connect", recovered: *recovered, ..Call::default() },
+        ),
         Job::ConnectError(error) => (
             core.listeners.read().connect_error.clone(),
             Call { event: "connect_error", error: Some(error), ..Call::default() },
@@ -83,6 +86,7 @@ struct Call<'a> {
     event: &'a str,
     args: Option<&'a Arc<OwnedArgs>>,
     ack: Option<&'a Arc<AckTarget>>,
+    recovered: bool,
     reason: Option<DisconnectReason>,
     error: Option<&'a ConnectError>,
 }
@@ -113,6 +117,7 @@ impl Call<'_> {
             args: self.args.map(|args| args.as_args()),
             ack: self.ack,
             ack_taken: false,
+            recovered: self.recovered,
             reason: self.reason,
             error: self.error,
         };

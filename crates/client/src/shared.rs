@@ -164,8 +164,13 @@ pub(crate) struct Jobs {
 /// One call of a socket's handlers.
 #[derive(Debug)]
 pub(crate) enum Job {
-    Event { name: Arc<str>, args: Arc<OwnedArgs>, ack: Option<Arc<AckTarget>> },
-    Connect,
+    Event {
+        name: Arc<str>,
+        args: Arc<OwnedArgs>,
+        ack: Option<Arc<AckTarget>>,
+    },
+    /// Whether the state before was restored.
+    Connect(bool),
     ConnectError(ConnectError),
     Disconnect(DisconnectReason),
 }

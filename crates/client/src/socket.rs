@@ -63,17 +63,19 @@ impl Socket {
     }
 
     /// Whether it is connected or will be by itself; false after [`disconnect`](Self::disconnect), after the server sent it
-    /// away, and after it was refused.
+    /// away, after it was refused, and once nobody reconnects any more.
     pub fn is_active(&self) -> bool {
         self.shared().manager.lock().is_active(self.core.nsp)
     }
 
-    /// Whether the server restored the state of the connection before, and sent what was missed.
+    /// Whether the server, at the last connection, restored the state of the one before, and sent what was missed. A handler
+    /// of connections asks for [`Recovered`](crate::Recovered) instead: when it runs, a later connection may be the last.
     pub fn is_recovered(&self) -> bool {
         self.shared().manager.lock().is_recovered(self.core.nsp)
     }
 
-    /// Connects, and the client if need be; nothing if it is active. Returns at once.
+    /// Connects, and the client if need be; nothing if it is active. Returns at once. A connection that is lost for good,
+    /// without reconnection or after its last attempt, is opened again.
     pub fn connect(&self) {
         self.shared().manager.lock().connect(self.core.nsp, Instant::now());
         self.shared().wake();
@@ -101,7 +103,7 @@ impl Socket {
                 if manager.is_shut() {
                     return Err(ConnectError::Closed);
                 }
-                if !manager.is_active(self.core.nsp) || !manager.is_trying() {
+                if !manager.is_active(self.core.nsp) {
                     return Err(manager.failure(self.core.nsp).cloned().unwrap_or(ConnectError::Closed));
                 }
             }
@@ -222,7 +224,7 @@ impl Socket {
         self
     }
 
-    /// Calls `handler` on each connection, also after a reconnection.
+    /// Calls `handler` on each connection, also after a reconnection; it may ask for [`Recovered`](crate::Recovered).
     pub fn on_connect<H, A>(&self, handler: H) -> &Self
     where
         H: Handler<A, ConnectPhase>,

@@ -52,7 +52,7 @@ impl Pause {
 
 enum Link {
     None,
-    Opening(BoxFuture<'static, Result<Box<Engine>, engine::ConnectError>>),
+    Opening(u64, BoxFuture<'static, Result<Box<Engine>, engine::ConnectError>>),
     Open(Box<Engine>),
 }
 
@@ -60,7 +60,7 @@ enum Link {
 enum Happened {
     /// Somebody called, or a deadline is due.
     Woken,
-    Opened(Result<Box<Engine>, engine::ConnectError>),
+    Opened(u64, Result<Box<Engine>, engine::ConnectError>),
     Engine(EngineEvent),
 }
 
@@ -117,7 +117,9 @@ impl Task {
     fn poll_link(&mut self, cx: &mut Context<'_>) -> Poll<Happened> {
         match &mut self.link {
             Link::None => Poll::Pending,
-            Link::Opening(opening) => opening.as_mut().poll(cx).map(Happened::Opened),
+            Link::Opening(number, opening) => {
+                opening.as_mut().poll(cx).map(|result| Happened::Opened(*number, result))
+            }
             Link::Open(engine) => {
                 let reading = if self.shared.must_pause() { Reading::Paused } else { Reading::On };
                 if self.reading != reading {
@@ -166,10 +168,10 @@ impl Task {
     fn handle(&mut self, happened: Happened) {
         let now = Instant::now();
         // Without a namespace the machine may have nothing to tell, but somebody waits for the connection.
-        let is_news = matches!(happened, Happened::Opened(_) | Happened::Engine(EngineEvent::Closed(..)));
+        let is_news = matches!(happened, Happened::Opened(..) | Happened::Engine(EngineEvent::Closed(..)));
         match happened {
             Happened::Woken => {}
-            Happened::Opened(Ok(engine)) => {
+            Happened::Opened(opening, Ok(engine)) => {
                 let opened = engine.opened();
                 let patience = opened.ping_interval.saturating_add(opened.ping_timeout);
                 {
@@ -179,13 +181,16 @@ impl Task {
                 }
                 self.link = Link::Open(engine);
                 self.reading = Reading::On;
-                self.shared.manager.lock().handle_opened(patience, moment());
+                // If it was given up meanwhile, to be closed is the next thing that is asked for.
+                self.shared.manager.lock().handle_opened(opening, patience, moment());
             }
-            Happened::Opened(Err(error)) => {
+            Happened::Opened(opening, Err(error)) => {
                 self.link = Link::None;
                 let error = ConnectError::Transport(OpenError::from(error));
-                self.shared.connection.lock().failure = Some(error.clone());
-                self.shared.manager.lock().handle_open_failed(&error, now);
+                let is_current = self.shared.manager.lock().handle_open_failed(opening, &error, now);
+                if is_current {
+                    self.shared.connection.lock().failure = Some(error);
+                }
             }
             Happened::Engine(event) => self.handle_engine(event, now),
         }
@@ -228,11 +233,10 @@ impl Task {
             let Some(output) = output else { break };
             changed = true;
             match output {
-                Output::Open => {
+                Output::Open { opening } => {
                     let (config, mut jar) = (Arc::clone(&self.config), self.jar.clone());
-                    self.link = Link::Opening(Box::pin(async move {
-                        Engine::connect(&config, &mut jar).await.map(Box::new)
-                    }));
+                    let engine = async move { Engine::connect(&config, &mut jar).await.map(Box::new) };
+                    self.link = Link::Opening(opening, Box::pin(engine));
                 }
                 Output::Close => self.close(),
                 Output::Send { nsp, message, is_event } => self.send(nsp, message, is_event),
@@ -338,7 +342,7 @@ impl Task {
         core.changes.lock().write(size, || change.clone());
         let listeners = core.listeners.read();
         let job = match change {
-            Lifecycle::Connect { .. } if !listeners.connect.is_empty() => Job::Connect,
+            Lifecycle::Connect { recovered } if !listeners.connect.is_empty() => Job::Connect(*recovered),
             Lifecycle::Disconnect { reason, .. } if !listeners.disconnect.is_empty() => {
                 Job::Disconnect(*reason)
             }

@@ -46,7 +46,7 @@ use tokio::task::JoinSet;
 use trunkline::Io;
 use trunkline_client::{
     AckError, Args, Binary, Client, ConnectError, Data, DisconnectReason, EngineError, EventName, Lifecycle,
-    Reconnection, Reply, Socket, State, TransportKind, Value,
+    Reconnection, Recovered, Reply, Socket, State, TransportKind, Value,
 };
 use trunkline_testkit::{DEADLINE, TestServer, within};
 use tungstenite::handshake::server::{Request, Response};
@@ -318,13 +318,22 @@ async fn a_session_is_recovered() {
             peer.closed();
         }),
     ]);
-    let client = scripted(&server).build().unwrap();
+    let (told, mut heard) = mpsc::unbounded_channel();
+    let client = scripted(&server).state(told).build().unwrap();
     let socket = client.socket("/").build();
+    socket.on_connect(
+        async |Recovered(recovered): Recovered, State(told): State<mpsc::UnboundedSender<bool>>| {
+            told.send(recovered).unwrap();
+        },
+    );
     let mut changes = socket.lifecycle();
     socket.connect();
     until(&mut changes, |change| *change == Lifecycle::Connect { recovered: false }).await;
     until(&mut changes, |change| *change == Lifecycle::Connect { recovered: true }).await;
     assert!(socket.is_recovered());
+    for recovered in [false, true] {
+        assert_eq!(within("a connection's handler", heard.recv()).await, Some(recovered));
+    }
     client.close().await;
     server.finish();
 }

@@ -247,7 +247,7 @@ fn reasons() {
         (ClientNamespaceDisconnect, "client namespace disconnect", false),
         (ServerNamespaceDisconnect, "server namespace disconnect", false),
         (SlowReader, "slow reader", true),
-        (InboundOverflow, "inbound overflow", false),
+        (InboundOverflow, "inbound overflow", true),
     ];
     for (reason, text, recoverable) in table {
         assert_eq!((reason.to_string().as_str(), reason.recoverable()), (text, recoverable));

@@ -11,7 +11,7 @@ use crate::apps::chat;
 use crate::files;
 use crate::setting::{
     Allow, Durability, Internal, LogFilter, NamespaceName, Origin, Parser, Positive, SlowRule, Span,
-    Transport, UrlPath,
+    Transport, Uring, UrlPath,
 };
 
 /// Declares the settings once: the struct, its defaults, its documentation for `trunkline config`, and
@@ -84,6 +84,9 @@ settings! {
     "How it runs" {
         /// Threads, each with a share of the sessions: 1 to 64; 0 is one per core.
         shards: u8 = 0;
+        /// Whether broadcasts are sent through io_uring, which costs less: "auto" where the system has it and allows it, "on"
+        /// (no start without it) or "off". Linux only.
+        uring: Uring = Uring::Auto;
         /// How long a stopping server waits for its sessions to end in order.
         drain_timeout: Span = Span::seconds(10);
         /// How many sessions a stopping server ends in a second, so that not all clients come to the other
@@ -249,6 +252,17 @@ impl Config {
                 "history needs recovery beside it: it keeps the events"
             }
             Self { shards, .. } if *shards > 64 => "shards: at most 64",
+            Self { cors_credentials: true, cors_origins, .. } if cors_origins.is_empty() => {
+                "cors_credentials needs cors_origins beside it: it is about their pages"
+            }
+            Self { recovery_file: None, recovery_durability, .. }
+                if *recovery_durability != Durability::Batched =>
+            {
+                "recovery_durability needs recovery_file beside it"
+            }
+            Self { max_handshakes_per_second: Some(0), .. } => {
+                "max_handshakes_per_second: at least 1; without it there is no limit"
+            }
             _ => return Ok(()),
         };
         Err(Failure::config(conflict))
@@ -276,8 +290,9 @@ impl Config {
 fn from_environment(variables: impl Iterator<Item = (OsString, OsString)>) -> Result<Vec<Setting>, Failure> {
     let mut settings = Vec::new();
     for (source, value) in variables {
-        let Some(source) = source.to_str().filter(|source| source.starts_with(ENVIRONMENT)) else { continue };
-        let name = source.trim_start_matches(ENVIRONMENT).to_ascii_lowercase();
+        let Some(source) = source.to_str() else { continue };
+        let Some(name) = source.strip_prefix(ENVIRONMENT) else { continue };
+        let name = name.to_ascii_lowercase();
         let Some(value) = value.to_str() else {
             return Err(Failure::config(format!("{source}: not UTF-8")));
         };
@@ -373,6 +388,7 @@ mod tests {
             ("internal", "off"),
             ("tls_cert", "/etc/cert.pem"),
             ("tls_key", "7"),
+            ("cors_origins", "[\"https://a.example\"]"),
             ("cors_credentials", "true"),
             ("transports", "[\"websocket\"]"),
         ];
@@ -412,6 +428,7 @@ mod tests {
             "TRUNKLINE_PROT: unknown setting; did you mean TRUNKLINE_PORT?",
         );
         check(&[("TRUNKLINE_PORT", "http")], &[], "TRUNKLINE_PORT: invalid type");
+        check(&[("TRUNKLINE_TRUNKLINE_PORT", "1")], &[], "TRUNKLINE_TRUNKLINE_PORT: unknown setting");
         check(&[], &[("port", "70000")], "--port: ");
         check(&[], &[("ping_interval", "5")], "--ping_interval: \"5\" is not a duration");
         check(&[], &[("log", "inof")], "--log: \"inof\" is not a level");
@@ -420,6 +437,9 @@ mod tests {
         check(&[], &[("history", "true")], "history needs recovery beside it: it keeps the events");
         check(&[], &[("transports", "[]")], "transports: at least one");
         check(&[], &[("max_payload", "0")], "--max_payload: must be at least 1");
+        check(&[], &[("cors_credentials", "true")], "cors_credentials needs cors_origins beside it");
+        check(&[], &[("recovery_durability", "synced")], "recovery_durability needs recovery_file beside it");
+        check(&[], &[("max_handshakes_per_second", "0")], "max_handshakes_per_second: at least 1");
     }
 
     #[test]

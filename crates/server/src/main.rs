@@ -10,6 +10,7 @@ mod files;
 mod handlers;
 mod listen;
 mod load;
+mod percentiles;
 mod print;
 mod run;
 mod setting;

@@ -10,7 +10,7 @@ use trunkline::{Cookie, Cors, Io, Recovery};
 use crate::apps::chat::Chat;
 use crate::config::Config;
 use crate::handlers::{self, Policy};
-use crate::setting::{Durability, Internal, Parser, Transport};
+use crate::setting::{Durability, Internal, Parser, Transport, Uring};
 use crate::tls::Certificate;
 use crate::web::{self, Site};
 use crate::{Failure, listen, say, signals};
@@ -27,7 +27,7 @@ pub(crate) fn serve(config: &Config) -> Result<(), Failure> {
         _ => None,
     };
     let tls = certificate.as_ref().map(Certificate::server_config).transpose()?;
-    let io = build(config);
+    let io = build(config)?;
     handlers::register(&io, config);
     if config.has_chat() {
         Chat::register(&io);
@@ -113,7 +113,7 @@ fn address(listener: &std::net::TcpListener) -> Result<SocketAddr, Failure> {
     listener.local_addr().map_err(|error| Failure::system(error.to_string()))
 }
 
-fn build(config: &Config) -> Io {
+fn build(config: &Config) -> Result<Io, Failure> {
     let transports: Vec<_> = config
         .transports
         .iter()
@@ -122,9 +122,17 @@ fn build(config: &Config) -> Io {
             Transport::WebSocket => trunkline::Transport::WebSocket,
         })
         .collect();
+    let uring = match config.uring {
+        Uring::Auto => trunkline::Uring::auto(),
+        Uring::On => {
+            trunkline::Uring::on().map_err(|error| Failure::system(format!("uring = \"on\": {error}")))?
+        }
+        Uring::Off => trunkline::Uring::off(),
+    };
     let mut builder = Io::builder()
         .path(&config.path.0)
         .shards(config.shard_count())
+        .uring(uring)
         .allow_eio3(config.allow_eio3)
         .transports(&transports)
         .ping_interval(config.ping_interval.0)
@@ -181,5 +189,5 @@ fn build(config: &Config) -> Io {
         };
         builder = builder.cors(cors.credentials(config.cors_credentials));
     }
-    builder.build()
+    Ok(builder.build())
 }

@@ -192,6 +192,15 @@ pub(crate) enum Durability {
     Synced,
 }
 
+/// Whether broadcasts are sent through io_uring.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Uring {
+    Auto,
+    On,
+    Off,
+}
+
 /// A way in which packets travel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

@@ -6,6 +6,7 @@ mod http;
 mod polling;
 mod rig;
 mod server;
+mod uring;
 mod wait;
 mod ws;
 
@@ -14,5 +15,6 @@ pub use http::{Http, Request, Response};
 pub use polling::{Polling, sid_of};
 pub use rig::{Received, Rig};
 pub use server::{End, TestServer};
+pub use uring::uring;
 pub use wait::{DEADLINE, eventually, resident_bytes, within};
 pub use ws::{Frame, Ws, client_frame};

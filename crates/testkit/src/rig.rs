@@ -64,6 +64,7 @@ impl Rig {
         let (on_close, closed) = reporter();
         let (on_refused, refused) = reporter();
         let builder = Engine::builder()
+            .uring(crate::uring())
             .on_open(move |session| on_open(session.clone()))
             .on_message(move |session, message| match message {
                 Message::Text(text) => {

@@ -256,7 +256,76 @@ impl Many {
     }
 }
 
-/// Where a handler's answer goes; shared by all listeners of the event. Nobody outside can name it.
+/// The answer that an event asks for, before it is known who will give it.
+#[derive(Default)]
+pub(crate) enum Wanted {
+    #[default]
+    Nothing,
+    /// An answer with this id. One call gives it, so there is nothing to share.
+    Id(u64),
+    /// Several may give it, now or later: the first one counts.
+    Shared(Arc<AckTarget>),
+}
+
+impl Wanted {
+    pub(crate) fn new(id: Option<u64>) -> Self {
+        id.map_or(Self::Nothing, Self::Id)
+    }
+
+    /// For more than one to answer.
+    pub(crate) fn share(&mut self, socket: &Socket) -> Option<&Arc<AckTarget>> {
+        if let Self::Id(id) = *self {
+            *self = Self::Shared(Arc::new(AckTarget::new(socket.clone(), id)));
+        }
+        match self {
+            Self::Shared(target) => Some(target),
+            Self::Nothing | Self::Id(_) => None,
+        }
+    }
+
+    /// For the one call that answers.
+    pub(crate) fn answerer(&self, socket: Option<&Socket>) -> Answerer {
+        match (self, socket) {
+            (Self::Id(id), Some(socket)) => Answerer::Own(AckTarget::new(socket.clone(), *id)),
+            (Self::Shared(target), _) => Answerer::Shared(Arc::clone(target)),
+            (Self::Nothing | Self::Id(_), _) => Answerer::Nobody,
+        }
+    }
+
+    /// Ends the client's wait; see [`AckTarget::fail`].
+    pub(crate) fn fail(&self, socket: &Socket, message: &str) {
+        match self {
+            Self::Nothing => {}
+            Self::Id(id) => AckTarget::new(socket.clone(), *id).fail(message, None),
+            Self::Shared(target) => target.fail(message, None),
+        }
+    }
+}
+
+impl From<Option<Arc<AckTarget>>> for Wanted {
+    fn from(target: Option<Arc<AckTarget>>) -> Self {
+        target.map_or(Self::Nothing, Self::Shared)
+    }
+}
+
+/// Gives an answer, if one is wanted.
+pub(crate) enum Answerer {
+    Nobody,
+    Own(AckTarget),
+    Shared(Arc<AckTarget>),
+}
+
+impl Answerer {
+    pub(crate) fn target(&self) -> Option<&AckTarget> {
+        match self {
+            Self::Nobody => None,
+            Self::Own(target) => Some(target),
+            Self::Shared(target) => Some(target),
+        }
+    }
+}
+
+/// Where a handler's answer goes. Nobody outside can name it.
 pub struct AckTarget {
     socket: Socket,
     /// `None`: the client wants no answer; it is only kept.
@@ -267,8 +336,8 @@ pub struct AckTarget {
 }
 
 impl AckTarget {
-    pub(crate) fn new(socket: Socket, id: u64) -> Arc<Self> {
-        Arc::new(Self { socket, id: Some(id), answered: AtomicBool::new(false), ticket: None })
+    pub(crate) fn new(socket: Socket, id: u64) -> Self {
+        Self { socket, id: Some(id), answered: AtomicBool::new(false), ticket: None }
     }
 
     pub(crate) fn with_ticket(socket: Socket, id: Option<u64>, ticket: Ticket) -> Arc<Self> {

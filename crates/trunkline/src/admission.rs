@@ -8,6 +8,7 @@ use parking_lot::Mutex;
 use serde::de::DeserializeOwned;
 use trunkline_proto::sio::OwnedArgs;
 
+use crate::ack::Wanted;
 use crate::engine::EngineCore;
 use crate::extract::Cx;
 use crate::handler::ErasedCheck;
@@ -113,7 +114,7 @@ pub(crate) async fn ask(
                 auth: admission.raw_auth(),
                 event: "check",
                 args: None,
-                ack: None,
+                ack: &mut Wanted::Nothing,
                 ack_taken: false,
                 reason: None,
             };

@@ -12,17 +12,17 @@ use smallvec::SmallVec;
 use trunkline_proto::eio::{self, CloseReason, Version};
 use trunkline_proto::sio::{self, DisconnectReason, Kind, OwnedArgs, Violation};
 
-use crate::ack::AckTarget;
 use crate::admission::{Admission, Refusal, ask};
+use crate::clock;
 use crate::dynamic::Rule;
 use crate::engine::{EngineCore, SessionApp};
 use crate::handshake::query_pairs;
 use crate::io::IoCore;
-use crate::namespace::{Hold, NamespaceCore};
+use crate::namespace::{Hold, NamespaceCore, Table};
 use crate::recovery::{Claim, NamespaceLog, Outcome};
 use crate::run::{Event, Panicked, Run, guard_poll};
 use crate::session::{Command, Session};
-use crate::shard::Class;
+use crate::shard::{Class, Push};
 use crate::sid::Id;
 use crate::socket::{Flags, Recoverable, Socket, SocketId, reason_of};
 use crate::wire::{HEADROOM, Packet};
@@ -52,6 +52,8 @@ pub(crate) struct Client {
 /// A socket and what runs for it.
 struct Entry {
     socket: Socket,
+    /// As they were when the last event came.
+    handlers: Arc<Table>,
     run: Option<Box<Run>>,
     gone: bool,
 }
@@ -85,7 +87,7 @@ const EVENT_COST: usize = 64;
 impl Client {
     pub(crate) fn new(io: Arc<IoCore>, session: Arc<Session>) -> Self {
         let limits = sio::Limits { max_attachments: io.config.max_attachments, ..sio::Limits::default() };
-        let connect_deadline = Some(Instant::now() + io.config.connect_timeout);
+        let connect_deadline = Some(clock::now() + io.config.connect_timeout);
         Self {
             decoder: sio::Decoder::new(io.config.parser, limits),
             io,
@@ -131,6 +133,7 @@ impl Client {
                 if entry.socket.exit(DisconnectReason::ClientNamespaceDisconnect) {
                     entry.gone = true;
                     self.queue(index, Event::Gone(DisconnectReason::ClientNamespaceDisconnect), cx);
+                    self.forget_gone();
                 }
             }
             (Kind::Event { name, id, args }, Some(index)) => {
@@ -160,10 +163,9 @@ impl Client {
         cx: &mut Context<'_>,
     ) -> Result<(), CloseReason> {
         let entry = &mut self.sockets[index];
-        let ack = id.map(|id| AckTarget::new(entry.socket.clone(), id));
         if entry.run.is_none() {
             // Nothing runs and nothing waits: the arguments need not be copied.
-            entry.run = Run::start(&entry.socket, name, args, ack, cx);
+            entry.run = Run::start(&entry.socket, &mut entry.handlers, name, id, args, cx);
             return Ok(());
         }
         let args = args.to_owned();
@@ -174,7 +176,7 @@ impl Client {
             self.full = true;
         }
         self.session.engine.budget.add(args.size() + name.len() + EVENT_COST);
-        self.queue(index, Event::Message { name: name.into(), args, ack }, cx);
+        self.queue(index, Event::Message { name: name.into(), id, args }, cx);
         self.check_overflow()
     }
 
@@ -221,7 +223,7 @@ impl Client {
                 }
                 self.session.engine.budget.sub(cost);
             }
-            run.begin(socket, event, cx);
+            run.begin(socket, &mut entry.handlers, event);
         }
         cx.waker().wake_by_ref();
     }
@@ -236,14 +238,20 @@ impl Client {
             has_gone |= self.sockets[index].gone;
         }
         if has_gone {
-            self.sockets.retain(|e| {
-                let is_over = e.gone && e.run.is_none();
-                if is_over {
-                    e.socket.forget_listeners();
-                }
-                !is_over
-            });
+            self.forget_gone();
         }
+    }
+
+    /// Lets go of the sockets that have left and whose handlers have been told. At once: an idle connection comes by again only with
+    /// its next heartbeat.
+    fn forget_gone(&mut self) {
+        self.sockets.retain(|e| {
+            let is_over = e.gone && e.run.is_none();
+            if is_over {
+                e.socket.forget_listeners();
+            }
+            !is_over
+        });
     }
 
     /// A client asks to enter a namespace.
@@ -307,7 +315,8 @@ impl Client {
             },
         };
         self.connect_deadline = None;
-        self.sockets.push(Entry { socket, run: None, gone: false });
+        let handlers = socket.namespace_core().table.read();
+        self.sockets.push(Entry { socket, handlers, run: None, gone: false });
         self.queue(self.sockets.len() - 1, Event::Connected, cx);
     }
 
@@ -319,9 +328,14 @@ impl Client {
             if is_v3 { SocketId::for_v3(&namespace.name, &self.session.sid) } else { SocketId::random() };
         let socket = self.socket(id, namespace, admission, None);
         let sid = (!is_v3).then(|| socket.id().as_str());
-        // Before it enters the rooms, so that no broadcast overtakes it.
-        self.push(self.connect_packet(namespace, sid, None));
-        namespace.tell_rooms(socket.enter(&[]));
+        // No broadcast overtakes it, and none that follows it misses the socket.
+        let connect =
+            Packet::encoded(self.connect_packet(namespace, sid, None), true, &self.session.engine.budget);
+        let (push, events) = socket.enter(Some(&connect), &[]);
+        if push == Push::Full {
+            self.session.command(Command::Close(CloseReason::SlowReader));
+        }
+        namespace.tell_rooms(events);
         socket
     }
 
@@ -353,7 +367,7 @@ impl Client {
         if !self.session.shard.with(|state| state.push_all(self.session.slot, packets)) {
             self.session.command(Command::Close(CloseReason::SlowReader));
         }
-        let events = socket.enter(&admitted.rooms());
+        let (_, events) = socket.enter(None, &admitted.rooms());
         let (outcome, latest) = (admitted.outcome, admitted.latest());
         admitted.finish(&socket);
         drop(missed);
@@ -454,7 +468,7 @@ impl Client {
 
     fn push(&self, encoded: sio::Encoded) {
         let packet = Packet::encoded(encoded, true, &self.session.engine.budget);
-        if self.session.push(&packet, Class::Control) == crate::shard::Push::Full {
+        if self.session.push(&packet, Class::Control) == Push::Full {
             self.session.command(Command::Close(CloseReason::SlowReader));
         }
     }
@@ -464,6 +478,8 @@ impl Client {
         tracing::debug!(session = ?self.session, %violation, "the client broke a rule");
         self.io.parts.metrics.violations.add(1);
         self.ending = true;
+        // Nor does it enter what the checks have not decided on.
+        self.entering.clear();
         let is_ours = matches!(
             violation,
             Violation::DuplicateConnect
@@ -524,7 +540,7 @@ impl SessionApp for Client {
         self.attachments_deadline = match (decoder.is_waiting(), self.attachments_deadline) {
             (false, _) => None,
             (true, Some(deadline)) => Some(deadline),
-            (true, None) => Some(Instant::now() + self.io.config.attachments_timeout),
+            (true, None) => Some(clock::now() + self.io.config.attachments_timeout),
         };
         self.decoder = decoder;
         result

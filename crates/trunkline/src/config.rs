@@ -10,6 +10,7 @@ use trunkline_proto::ws;
 
 use crate::cors::Cors;
 use crate::handshake::Handshake;
+use crate::uring::Uring;
 
 /// Refuses or admits a handshake; see `allow_request`.
 pub(crate) type AllowRequest =
@@ -104,6 +105,7 @@ pub(crate) struct Config {
     pub(crate) post_timeout: Duration,
     pub(crate) socket_send_buffer: Option<usize>,
     pub(crate) shards: usize,
+    pub(crate) uring: Uring,
     pub(crate) allow_request: Option<AllowRequest>,
     pub(crate) initial_headers: Option<InitialHeaders>,
     pub(crate) on_connection_error: Option<OnConnectionError>,
@@ -134,6 +136,7 @@ impl Config {
             post_timeout: Duration::from_secs(30),
             socket_send_buffer: None,
             shards: std::thread::available_parallelism().map_or(1, usize::from),
+            uring: Uring::default(),
             allow_request: None,
             initial_headers: None,
             on_connection_error: None,
@@ -307,6 +310,13 @@ macro_rules! engine_setters {
         #[must_use]
         pub fn shards(mut self, shards: usize) -> Self {
             self.config.shards = shards.clamp(1, 64);
+            self
+        }
+
+        /// Whether broadcasts are sent through io_uring, where Linux has it. See [`Uring`](crate::Uring).
+        #[must_use]
+        pub fn uring(mut self, uring: $crate::Uring) -> Self {
+            self.config.uring = uring;
             self
         }
 

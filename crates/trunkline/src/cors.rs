@@ -1,12 +1,15 @@
 //! Which origins may connect, and the CORS headers of every answer.
 //!
-//! WebSockets bypass the browser's CORS checks, so the same allow-list is applied to them here (CWE-1385,
-//! reference/security.md).
+//! WebSockets bypass the browser's CORS checks, and so do script tags, which read JSONP: the same allow-list is applied to them here
+//! (CWE-1385, reference/security.md).
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::Uri;
 use http::header::{self, HeaderMap, HeaderValue};
+
+use crate::handshake::query_pairs;
 
 /// Which pages of other origins may connect. The default admits none but the server's own; requests without an `Origin`
 /// header (programs, not pages) are always admitted.
@@ -85,20 +88,37 @@ impl Cors {
         self
     }
 
-    pub(crate) fn judge(&self, request: &HeaderMap) -> Judgement {
-        let Some(origin) = request.get(header::ORIGIN) else { return Judgement::NoOrigin };
+    /// By the headers of a request and its target.
+    pub(crate) fn judge(&self, request: &HeaderMap, target: &Uri) -> Judgement {
+        let Some(origin) = request.get(header::ORIGIN) else { return self.judge_script(request, target) };
         let Ok(text) = origin.to_str() else { return Judgement::Invalid };
-        let allowed = match &self.origins {
-            Origins::SameOnly => false,
-            // `null` stands for sandboxed frames and local files: anybody's.
-            Origins::Any => !self.credentials || text != "null",
-            Origins::List(list) => list.iter().any(|o| o.eq_ignore_ascii_case(text)),
-            Origins::Check(check) => check(text),
-        };
-        if allowed {
+        if self.admits(text) {
             return Judgement::Allowed(origin.clone());
         }
-        if is_same_origin(text, request) { Judgement::SameOrigin } else { Judgement::Foreign }
+        if is_same_origin(text, request, target) { Judgement::SameOrigin } else { Judgement::Foreign }
+    }
+
+    fn admits(&self, origin: &str) -> bool {
+        match &self.origins {
+            Origins::SameOnly => false,
+            // `null` stands for sandboxed frames and local files: anybody's.
+            Origins::Any => !self.credentials || origin != "null",
+            Origins::List(list) => list.iter().any(|o| o.eq_ignore_ascii_case(origin)),
+            Origins::Check(check) => check(origin),
+        }
+    }
+
+    /// Without `Origin`: from a program, from a page of our own, or from a script tag of any page, which reads the answer if that is
+    /// JSONP. Browsers tell the last apart (`Sec-Fetch-Site`); those that do not are older than what needs it.
+    fn judge_script(&self, request: &HeaderMap, target: &Uri) -> Judgement {
+        let site = request.get("sec-fetch-site").map(HeaderValue::as_bytes);
+        let is_jsonp = || query_pairs(target.query().unwrap_or_default()).any(|(name, _)| name == "j");
+        if !matches!(site, Some(b"cross-site" | b"same-site")) || !is_jsonp() {
+            return Judgement::NoOrigin;
+        }
+        let page = request.get(header::REFERER).and_then(|page| origin_of(page.to_str().ok()?));
+        // A page that does not say which it is, is anybody's.
+        if self.admits(page.unwrap_or("null")) { Judgement::NoOrigin } else { Judgement::Foreign }
     }
 
     /// Adds what every answer carries.
@@ -165,12 +185,22 @@ pub(crate) enum Judgement {
     Invalid,
 }
 
+/// Scheme, host and port of a URL.
+fn origin_of(url: &str) -> Option<&str> {
+    let start = url.find("://")? + 3;
+    let end = url[start..].find(['/', '?', '#']).map_or(url.len(), |end| start + end);
+    Some(&url[..end])
+}
+
 /// Whether the origin's host and port are those of the request's `Host`. The scheme is left out: behind a proxy that ends TLS the
-/// server does not know it.
-fn is_same_origin(origin: &str, request: &HeaderMap) -> bool {
+/// server does not know it. HTTP/2 has no `Host`: there the target names it.
+fn is_same_origin(origin: &str, request: &HeaderMap, target: &Uri) -> bool {
     let Some(authority) = origin.split_once("://").map(|(_, authority)| authority) else { return false };
-    let host = request.get(header::HOST).and_then(|h| h.to_str().ok()).unwrap_or_default();
-    !host.is_empty() && host.eq_ignore_ascii_case(authority)
+    let host = match request.get(header::HOST) {
+        Some(host) => host.to_str().ok(),
+        None => target.authority().map(http::uri::Authority::as_str),
+    };
+    host.is_some_and(|host| !host.is_empty() && host.eq_ignore_ascii_case(authority))
 }
 
 #[cfg(test)]
@@ -181,7 +211,7 @@ mod tests {
         let mut request = HeaderMap::new();
         request.insert(header::HOST, HeaderValue::from_static("example.com:3000"));
         request.insert(header::ORIGIN, HeaderValue::from_str(origin).expect("a header value"));
-        cors.judge(&request)
+        cors.judge(&request, &Uri::default())
     }
 
     #[test]
@@ -208,7 +238,40 @@ mod tests {
         assert_eq!(judge(&cors, "http://EXAMPLE.com:3000"), Judgement::SameOrigin);
         assert_eq!(judge(&cors, "http://example.com"), Judgement::Foreign);
         assert_eq!(judge(&cors, "http://example.com:30000"), Judgement::Foreign);
-        assert_eq!(cors.judge(&HeaderMap::new()), Judgement::NoOrigin);
+        assert_eq!(cors.judge(&HeaderMap::new(), &Uri::default()), Judgement::NoOrigin);
+    }
+
+    #[test]
+    fn script_tags_of_foreign_pages_read_nothing() {
+        let judge = |cors: &Cors, site: &str, page: Option<&str>, query: &str| {
+            let mut request = HeaderMap::new();
+            request.insert("sec-fetch-site", HeaderValue::from_str(site).expect("a header value"));
+            if let Some(page) = page {
+                request.insert(header::REFERER, HeaderValue::from_str(page).expect("a header value"));
+            }
+            let target = format!("/socket.io/?{query}").parse().expect("a target");
+            cors.judge(&request, &target) == Judgement::NoOrigin
+        };
+        let listed = Cors::origins(["https://good.example"]);
+        let script = "EIO=3&transport=polling&j=0";
+        for (cors, site, page, query, admitted) in [
+            (&listed, "cross-site", Some("https://good.example/a?b"), script, true),
+            (&listed, "cross-site", Some("https://good.example"), script, true),
+            (&listed, "cross-site", Some("https://good.example.evil/"), script, false),
+            (&listed, "same-site", Some("https://evil.good.example/"), script, false),
+            (&listed, "cross-site", Some("no URL"), script, false),
+            (&listed, "cross-site", None, script, false),
+            (&Cors::default(), "cross-site", Some("https://good.example/"), script, false),
+            (&Cors::default(), "same-origin", None, script, true),
+            // Typed by hand, or a program's.
+            (&Cors::default(), "none", None, script, true),
+            // What is not JSONP it cannot read.
+            (&Cors::default(), "cross-site", None, "EIO=4&transport=polling", true),
+            (&Cors::any(), "cross-site", None, script, true),
+            (&Cors::any().credentials(true), "cross-site", None, script, false),
+        ] {
+            assert_eq!(judge(cors, site, page, query), admitted, "{cors:?} {site} {page:?} {query}");
+        }
     }
 
     #[test]

@@ -26,6 +26,7 @@ use trunkline_proto::eio::{self, CloseReason, TransportKind, Version};
 use trunkline_proto::sio::DisconnectReason;
 use trunkline_proto::ws::{self, OpCode};
 
+use crate::clock;
 use crate::config::{Config, Transport, engine_setters};
 use crate::error::EmitError;
 use crate::handshake::Handshake;
@@ -33,6 +34,7 @@ use crate::history::Address;
 use crate::metrics::{Metrics, Snapshot};
 use crate::outbox::Sink;
 use crate::rate::Rate;
+use crate::run::guard;
 use crate::serve::worker;
 use crate::service::{EngineLayer, EngineService, NotFound, Payload};
 use crate::session::{Command, Session};
@@ -137,8 +139,9 @@ impl EngineCore {
     pub(crate) fn new(config: Config, app: impl FnOnce(Parts) -> Box<dyn App>) -> Arc<Self> {
         let budget = Budget::new(config.max_memory);
         let count = config.shards.clamp(1, 64);
-        let shards: Arc<[_]> =
-            (0..count).map(|i| Shard::new(i, config.max_send_buffer, Arc::clone(&budget))).collect();
+        let batches = config.uring.batches(count);
+        let new_shard = |(i, batches)| Shard::new(i, config.max_send_buffer, Arc::clone(&budget), batches);
+        let shards: Arc<[_]> = batches.into_iter().enumerate().map(new_shard).collect();
         let metrics = Arc::new(Metrics::default());
         let parts =
             Parts { shards: Arc::clone(&shards), budget: Arc::clone(&budget), metrics: Arc::clone(&metrics) };
@@ -175,17 +178,18 @@ impl EngineCore {
             Version::V3 => Wire::Polling3(!base64),
         };
         let session = self.register(wire, Sink::Waiting, version, base64, handshake, TransportKind::Polling);
-        self.start(&session, None);
+        self.start(&session, None, Vec::new());
         session
     }
 
-    /// Opens a session on a WebSocket; `head` is sent in front of its first packet.
+    /// Opens a session on a WebSocket; `early` was read beyond its handshake, `head` is sent in front of its first packet.
     pub(crate) fn open_websocket(
         self: &Arc<Self>,
         version: Version,
         base64: bool,
         handshake: Handshake,
         conn: WsConn,
+        early: Vec<u8>,
         mut head: Vec<u8>,
     ) {
         let sink = conn.stream.sink();
@@ -193,7 +197,7 @@ impl EngineCore {
         let open = self.open_packet(&session);
         ws::encode_frame(&mut head, OpCode::Text, false, open.as_bytes(), None);
         session.push(&Packet::frame(head, None), Class::Control);
-        self.start(&session, Some(conn));
+        self.start(&session, Some(conn), early);
     }
 
     /// Makes a session known, on the calling thread's shard.
@@ -230,9 +234,9 @@ impl EngineCore {
     }
 
     /// Starts a session's task. With `conn`, that is its transport.
-    fn start(&self, session: &Arc<Session>, conn: Option<WsConn>) {
+    fn start(&self, session: &Arc<Session>, conn: Option<WsConn>, early: Vec<u8>) {
         let app = self.app.open(session);
-        tokio::spawn(SessionTask::new(Arc::clone(session), app, conn, Instant::now()).run());
+        tokio::spawn(SessionTask::new(Arc::clone(session), app, conn, early, clock::now()));
         if self.is_closing() {
             session.command(Command::Finish(CloseReason::ServerShuttingDown));
         }
@@ -375,19 +379,24 @@ impl EngineCore {
         &self.shards[index % self.shards.len()]
     }
 
-    /// Starts a shard's flusher on the current runtime, unless it runs.
+    /// Starts a shard's flusher and the task of its alarms on the current runtime, unless they run.
     fn ensure_flusher(&self, index: usize) {
         let running = &self.flushers[index];
         if running.swap(true, Ordering::AcqRel) {
             return;
         }
-        let guard = FlusherGuard(Arc::clone(running));
-        let shard = Arc::clone(&self.shards[index]);
+        let guard = Arc::new(FlusherGuard(Arc::clone(running)));
+        let (shard, flusher_guard) = (Arc::clone(&self.shards[index]), Arc::clone(&guard));
         // It ends its turns itself. The runtime's own measure would make streams of tokio's seem full after 128 writes.
         tokio::spawn(tokio::task::unconstrained(async move {
-            let _guard = guard;
+            let _guard = flusher_guard;
             crate::flush::run(shard).await;
         }));
+        let shard = Arc::clone(&self.shards[index]);
+        tokio::spawn(async move {
+            let _guard = guard;
+            crate::alarms::run(shard).await;
+        });
     }
 }
 
@@ -395,6 +404,7 @@ impl EngineCore {
 impl Drop for EngineCore {
     fn drop(&mut self) {
         for shard in &*self.shards {
+            shard.alarms.end();
             let flusher = shard.with(|state| {
                 state.ended = true;
                 state.flusher.take()
@@ -406,7 +416,7 @@ impl Drop for EngineCore {
     }
 }
 
-/// Notes that a flusher has ended with its runtime.
+/// Notes that a shard's flusher and the task of its alarms have ended with their runtime.
 struct FlusherGuard(Arc<AtomicBool>);
 
 impl Drop for FlusherGuard {
@@ -608,10 +618,7 @@ struct Plain {
 impl Plain {
     /// A panic of user code ends nothing but that call.
     fn guard(&self, call: impl FnOnce()) {
-        if std::panic::catch_unwind(std::panic::AssertUnwindSafe(call)).is_err() {
-            self.session.0.engine.metrics.handler_panics.add(1);
-            tracing::error!("an engine handler panicked");
-        }
+        guard(&self.session.0.engine.metrics, "an engine handler", call);
     }
 }
 

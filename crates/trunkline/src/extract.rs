@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use trunkline_proto::sio::{self, DecodeError, DisconnectReason, OwnedArgs};
 
-use crate::ack::{Ack, AckTarget};
+use crate::ack::{Ack, AckTarget, Answerer, Wanted};
 use crate::admission::Admission;
 use crate::engine::EngineCore;
 use crate::handler::{CheckPhase, ConnectPhase, DisconnectPhase, EventPhase, Phase};
@@ -28,7 +28,7 @@ pub struct Cx<'a> {
     pub(crate) auth: Option<&'a OwnedArgs>,
     pub(crate) event: &'a str,
     pub(crate) args: Option<sio::Args<'a>>,
-    pub(crate) ack: Option<&'a Arc<AckTarget>>,
+    pub(crate) ack: &'a mut Wanted,
     pub(crate) ack_taken: bool,
     pub(crate) reason: Option<DisconnectReason>,
 }
@@ -41,10 +41,19 @@ impl std::fmt::Debug for Cx<'_> {
 
 impl Cx<'_> {
     /// Tells the client that the handler could not be given its arguments.
-    pub(crate) fn refuse(&self) {
-        if let Some(ack) = self.ack {
+    pub(crate) fn refuse(&mut self) {
+        if let Some(ack) = self.share_ack() {
             ack.fail("invalid arguments", None);
         }
+    }
+
+    fn share_ack(&mut self) -> Option<&Arc<AckTarget>> {
+        self.ack.share(self.socket?)
+    }
+
+    /// For what the handler returns: answers, unless the handler took an [`Ack`].
+    pub(crate) fn answerer(&self) -> Answerer {
+        if self.ack_taken { Answerer::Nobody } else { self.ack.answerer(self.socket) }
     }
 
     pub(crate) fn missing(what: &'static str) -> ExtractError {
@@ -108,7 +117,7 @@ impl<T: DeserializeOwned> Extract<EventPhase> for sio::Many<T> {
 impl<T: Serialize> Extract<EventPhase> for Ack<T> {
     fn extract(cx: &mut Cx<'_>) -> Result<Self, ExtractError> {
         cx.ack_taken = true;
-        Ok(Self::new(cx.ack.cloned()))
+        Ok(Self::new(cx.share_ack().cloned()))
     }
 }
 

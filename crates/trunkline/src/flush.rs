@@ -20,6 +20,22 @@ use crate::shard::{Shard, Slot, State};
 use crate::transport::websocket::{SharedStream, write_shared};
 use crate::wire::{Queue, Wire};
 
+// The targets for which the io-uring crate has the kernel's types, as in Cargo.toml.
+#[cfg_attr(
+    not(all(
+        target_os = "linux",
+        any(
+            target_arch = "x86_64",
+            target_arch = "aarch64",
+            target_arch = "riscv64",
+            target_arch = "loongarch64",
+            target_arch = "powerpc64"
+        )
+    )),
+    path = "flush/no_ring.rs"
+)]
+pub(crate) mod ring;
+
 /// Receivers in one chunk: larger ones push the kernel's work to its softirq thread (measured, design 7).
 const CHUNK: usize = 128;
 /// Receivers closed in one go when memory is short.
@@ -88,17 +104,27 @@ fn relieve(shard: &Shard, looked: &mut Instant) {
         *looked = Instant::now();
         let budget = shard.with(|state| Arc::clone(&state.budget));
         budget.relieve();
-        shard.with(|state| state.shed(SHED));
+        let (slowest, mut ending) = shard.with(|state| state.slowest(SHED));
+        for slot in slowest {
+            if !budget.is_over_without(ending) {
+                return;
+            }
+            if let Some((unsent, rest)) = shard.with(|state| state.shed(slot)) {
+                ending += rest;
+                drop(unsent);
+            }
+        }
     }
 }
 
 /// One receiver's share of a chunk.
-struct Job {
+pub(crate) struct Job {
     slot: Slot,
     stream: Line,
     queue: Queue,
     written: usize,
     wire: Wire,
+    sent: Sent,
     outcome: Outcome,
 }
 
@@ -118,15 +144,19 @@ impl Line {
     }
 }
 
-impl Job {
-    /// Writes; adds the bytes to `total`.
-    fn write(&mut self, total: &mut usize) {
-        let Self { stream, queue, written, wire, outcome, .. } = self;
-        *outcome = match stream {
-            Line::Tcp(stream) => write(stream, queue, written, *wire, total),
-            Line::Other(stream) => write_shared(stream, queue, written, *wire, total),
-        };
-    }
+/// What a ring did for a job.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Sent {
+    /// Nothing: it is to be written as usual.
+    No,
+    /// It has been told to send so many bytes.
+    Pending(usize),
+    /// It has sent so many bytes of so many.
+    Bytes(usize, usize),
+    /// The stream takes no more.
+    Blocked,
+    /// The stream is broken, or nobody knows what was sent.
+    Failed,
 }
 
 /// What a write did.
@@ -138,6 +168,28 @@ pub(crate) enum Outcome {
     Blocked,
     /// The stream is broken.
     Failed,
+}
+
+impl Job {
+    /// Writes what no ring has written, and adds the bytes to `total`.
+    fn finish(&mut self, total: &mut usize) -> Outcome {
+        match std::mem::replace(&mut self.sent, Sent::No) {
+            Sent::No | Sent::Pending(_) => {}
+            Sent::Blocked => return Outcome::Blocked,
+            Sent::Failed => return Outcome::Failed,
+            Sent::Bytes(n, wanted) => {
+                *total += n;
+                advance(&mut self.queue, &mut self.written, self.wire, n);
+                if n < wanted {
+                    return Outcome::Blocked;
+                }
+            }
+        }
+        match &self.stream {
+            Line::Tcp(stream) => write(stream, &mut self.queue, &mut self.written, self.wire, total),
+            Line::Other(stream) => write_shared(stream, &mut self.queue, &mut self.written, self.wire, total),
+        }
+    }
 }
 
 /// Writes one chunk; false if nothing was dirty.
@@ -153,19 +205,22 @@ fn flush(shard: &Shard, chunk: &mut Vec<Job>) -> bool {
     if chunk.is_empty() {
         return any;
     }
+    shard.counters.uring_sends.add(shard.batches.send(chunk) as u64);
     let mut sent = (0, 0);
     for job in &mut *chunk {
         let before = job.queue.len();
-        job.write(&mut sent.1);
+        job.outcome = job.finish(&mut sent.1);
         sent.0 += before - job.queue.len();
     }
     shard.counters.sent(sent.0, sent.1);
     let mut done = Vec::new();
     shard.with(|state| {
-        for job in chunk.drain(..) {
+        for job in &mut *chunk {
             settle(state, job, &mut done);
         }
     });
+    // What was not put back is dropped here, outside of the lock: attachments are the application's.
+    chunk.clear();
     done.into_iter().for_each(Finished::tell);
     true
 }
@@ -216,7 +271,15 @@ fn take_one(state: &mut State, slot: Slot) -> Taken {
         }
         outbox.mode = Mode::Flushing;
         let (written, wire) = (outbox.written, outbox.wire);
-        return Taken::Job(Job { slot, stream, queue, written, wire, outcome: Outcome::Done });
+        return Taken::Job(Job {
+            slot,
+            stream,
+            queue,
+            written,
+            wire,
+            sent: Sent::No,
+            outcome: Outcome::Done,
+        });
     }
     match &outbox.sink {
         Sink::Task => {
@@ -251,14 +314,7 @@ fn take_one(state: &mut State, slot: Slot) -> Taken {
 /// follow, which the flusher merges. True if the session's task has to write: the stream took not all, or is not the flusher's.
 pub(crate) fn own(session: &Session) -> bool {
     let (shard, slot) = (&session.shard, session.slot);
-    let taken = shard.with(|state| {
-        let is_only = state.dirty.take_only(slot);
-        match state.get(slot).map(|outbox| outbox.mode) {
-            Some(Mode::Dirty) if is_only => take_one(state, slot),
-            Some(Mode::Blocked) => Taken::Task,
-            _ => Taken::Nothing,
-        }
-    });
+    let taken = shard.with(|state| take_own(state, slot));
     let mut job = match taken {
         Taken::Job(job) => job,
         Taken::Nothing => return false,
@@ -270,13 +326,24 @@ pub(crate) fn own(session: &Session) -> bool {
         }
     };
     let (before, mut bytes) = (job.queue.len(), 0);
-    job.write(&mut bytes);
+    job.outcome = job.finish(&mut bytes);
     shard.counters.sent(before - job.queue.len(), bytes);
     let is_blocked = job.outcome == Outcome::Blocked;
     let mut done = Vec::new();
-    shard.with(|state| settle(state, job, &mut done));
+    shard.with(|state| settle(state, &mut job, &mut done));
     done.into_iter().for_each(Finished::tell);
     is_blocked
+}
+
+/// What a session's task has to do for its own outbox.
+fn take_own(state: &mut State, slot: Slot) -> Taken {
+    let is_only = state.dirty.take_only(slot);
+    // It may have been on a list from before.
+    match state.get(slot).map(|outbox| outbox.mode) {
+        Some(Mode::Dirty) if is_only => take_one(state, slot),
+        Some(Mode::Blocked) => Taken::Task,
+        _ => Taken::Nothing,
+    }
 }
 
 /// What has to be told once the lock is free.
@@ -294,8 +361,8 @@ impl Finished {
     }
 }
 
-/// Puts back what a write left over.
-fn settle(state: &mut State, mut job: Job, done: &mut Vec<Finished>) {
+/// Puts back what a write left over; what of a job is not put back stays in it.
+fn settle(state: &mut State, job: &mut Job, done: &mut Vec<Finished>) {
     let Some(outbox) = state.get(job.slot) else { return };
     if outbox.mode != Mode::Flushing {
         return;
@@ -316,14 +383,14 @@ fn settle(state: &mut State, mut job: Job, done: &mut Vec<Finished>) {
         }
         Outcome::Blocked => {
             job.queue.extend(outbox.queue.drain(..));
-            outbox.queue = job.queue;
+            outbox.queue = std::mem::take(&mut job.queue);
             outbox.bytes = outbox.queue.iter().map(|p| p.cost()).sum();
             outbox.mode = Mode::Blocked;
             outbox.since.get_or_insert_with(Instant::now);
             done.extend(outbox.session.clone().map(Finished::Wake));
         }
         Outcome::Failed => {
-            outbox.queue.clear();
+            job.queue.extend(outbox.queue.drain(..));
             outbox.bytes = 0;
             outbox.written = 0;
             outbox.mode = Mode::Blocked;
@@ -415,5 +482,24 @@ pub(crate) fn advance(queue: &mut Queue, written: &mut usize, wire: Wire, n: usi
         queue.clear();
     } else {
         queue.drain(..complete);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::shard::Class;
+    use crate::uring::Batches;
+    use crate::wire::{Budget, Packet};
+
+    #[test]
+    fn what_is_blocked_is_its_tasks_though_it_is_still_on_a_list() {
+        let shard = Shard::new(0, 1_000, Budget::new(1_000_000), Batches::default());
+        let slot = shard.with(|state| state.open(Wire::Ws4, Sink::Task));
+        shard.push(slot, &Packet::control("2"), Class::Control);
+        shard.with(|state| {
+            state.get(slot).unwrap().mode = Mode::Blocked;
+            assert!(matches!(take_own(state, slot), Taken::Task));
+        });
     }
 }

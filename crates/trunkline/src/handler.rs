@@ -84,9 +84,9 @@ macro_rules! handlers {
             fn call(&self, cx: &mut Cx<'_>) -> Result<BoxFuture<'static, Result<(), HandlerError>>, ExtractError> {
                 // Refused before those extracted already are dropped: an `Ack` among them would answer otherwise.
                 $(let $T = $T::extract(cx).inspect_err(|_| cx.refuse())?;)*
-                let ack = if cx.ack_taken { None } else { cx.ack.cloned() };
+                let answerer = cx.answerer();
                 let future = self($($T),*);
-                Ok(Box::pin(async move { future.await.reply(ack.as_deref()) }))
+                Ok(Box::pin(async move { future.await.reply(answerer.target()) }))
             }
 
             fn missing_state(&self, states: &States) -> Option<&'static str> {

@@ -17,6 +17,7 @@ use trunkline_proto::sio::Parser;
 use crate::admission::Admission;
 use crate::broadcast::{Answer, Broadcast, IntoRooms, RemoteSocket};
 use crate::client::{Client, MAX_NAMESPACE};
+use crate::clock;
 use crate::config::{Config, engine_setters};
 use crate::dynamic::{ParentCore, ParentNamespace, Pattern, Rule};
 use crate::engine::{App, EngineCore, Parts, SessionApp};
@@ -27,6 +28,7 @@ use crate::log::Writer;
 use crate::metrics::Snapshot;
 use crate::namespace::{Hold, Namespace, NamespaceCore, Namespaces};
 use crate::recovery::{Logs, NamespaceLog, Recovery};
+use crate::run::guard;
 use crate::service::{EngineLayer, EngineService, NotFound, Payload};
 use crate::session::Session;
 use crate::slow::SlowReaders;
@@ -131,15 +133,7 @@ impl Shared {
 
     /// Runs a hook of the application; a panic ends nothing but that call.
     pub(crate) fn guard(&self, what: &str, call: impl FnOnce()) {
-        if std::panic::catch_unwind(std::panic::AssertUnwindSafe(call)).is_err() {
-            self.guard_failed(what);
-        }
-    }
-
-    /// A function of the application has panicked.
-    pub(crate) fn guard_failed(&self, what: &str) {
-        self.parts.metrics.handler_panics.add(1);
-        tracing::error!(what, "a hook panicked");
+        guard(&self.parts.metrics, what, call);
     }
 
     /// Tells metrics, log and error hook of a handler's failure.
@@ -264,7 +258,7 @@ impl IoCore {
 
     /// Removes what has been empty for long enough.
     fn sweep(&self) {
-        let now = Instant::now();
+        let now = clock::now();
         loop {
             let child = {
                 let mut emptied = self.emptied.lock();
@@ -724,5 +718,29 @@ impl App for IoApp {
         is_cross_origin: bool,
     ) -> BoxFuture<'static, Response<Payload>> {
         crate::history::answer(&self.0, engine, address, request, is_cross_origin)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_namespace_that_somebody_may_come_back_to_is_not_removed() {
+        let recovery = Recovery::memory();
+        let io = Io::builder().shards(1).recovery(recovery).cleanup_empty_child_namespaces(true).build();
+        io.of_pattern("/room-{n}");
+        let client = crate::testing::Client::connect(&io, "/room-1", None).await.unwrap();
+        let pid = client.private_id().unwrap().to_owned();
+        let core = io.of("/room-1").into_core();
+        client.cut();
+        while core.socket_count() > 0 {
+            tokio::task::yield_now().await;
+        }
+        // As by one who had found it idle before this client came and went.
+        assert!(!io.core.namespaces.remove_empty(&core));
+        let auth = serde_json::json!({ "pid": pid });
+        let back = crate::testing::Client::connect(&io, "/room-1", Some(auth)).await.unwrap();
+        assert_eq!(back.private_id(), Some(&*pid));
     }
 }

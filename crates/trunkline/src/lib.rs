@@ -35,9 +35,11 @@ pub mod testing;
 
 mod ack;
 mod admission;
+mod alarms;
 mod broadcast;
 mod client;
 mod client_bundle;
+mod clock;
 mod config;
 mod cors;
 mod dirty;
@@ -69,6 +71,7 @@ mod slow;
 mod socket;
 mod transport;
 mod turn;
+mod uring;
 mod wire;
 
 pub use ack::{Ack, AckFuture};
@@ -100,3 +103,4 @@ pub use sid::{ID_LEN, Id, InvalidId};
 pub use slow::SlowReaders;
 pub use socket::{Socket, SocketEmitter, SocketId};
 pub use trunkline_proto::sio::{Binary, DisconnectReason, Many as Args, Value};
+pub use uring::{Uring, UringError};

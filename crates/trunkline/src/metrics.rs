@@ -29,6 +29,7 @@ pub(crate) struct ShardCounters {
     pub(crate) packets_in: Counter,
     pub(crate) packets_out: Counter,
     pub(crate) bytes_out: Counter,
+    pub(crate) uring_sends: Counter,
     pub(crate) dropped_volatile: Counter,
     pub(crate) dropped_full: Counter,
     pub(crate) dropped_oldest: Counter,
@@ -108,6 +109,12 @@ impl HistoryMetrics {
 }
 
 impl Metrics {
+    /// A function of the application has panicked.
+    pub(crate) fn panicked(&self, what: &str) {
+        self.handler_panics.add(1);
+        tracing::error!(what, "a hook panicked");
+    }
+
     pub(crate) fn stream_opened(&self, way: Way) {
         self.streams[way as usize].add(1);
     }
@@ -157,6 +164,8 @@ pub struct Snapshot {
     pub packets_out: u64,
     /// Bytes sent over WebSocket and as polling bodies.
     pub bytes_out: u64,
+    /// Sends made through io_uring; see [`Uring`](crate::Uring).
+    pub uring_sends: u64,
     /// Volatile packets dropped because the line was blocked.
     pub dropped_volatile: u64,
     /// Broadcast packets that a full send buffer could not take.
@@ -235,6 +244,7 @@ impl Snapshot {
         self.packets_in += counters.packets_in.get();
         self.packets_out += counters.packets_out.get();
         self.bytes_out += counters.bytes_out.get();
+        self.uring_sends += counters.uring_sends.get();
         self.dropped_volatile += counters.dropped_volatile.get();
         self.dropped_full += counters.dropped_full.get();
         self.dropped_oldest += counters.dropped_oldest.get();
@@ -244,7 +254,7 @@ impl Snapshot {
     /// The Prometheus text exposition format.
     pub fn prometheus(&self) -> String {
         let mut out = String::new();
-        let rows: [(&str, &str, &str, u64); 25] = [
+        let rows: [(&str, &str, &str, u64); 26] = [
             ("sessions", "gauge", "Open Engine.IO sessions.", self.sessions),
             (
                 "websocket_sessions",
@@ -267,6 +277,7 @@ impl Snapshot {
             ("packets_in_total", "counter", "Messages received.", self.packets_in),
             ("packets_out_total", "counter", "Packets sent.", self.packets_out),
             ("bytes_out_total", "counter", "Bytes sent.", self.bytes_out),
+            ("uring_sends_total", "counter", "Sends made through io_uring.", self.uring_sends),
             ("dropped_volatile_total", "counter", "Volatile packets dropped.", self.dropped_volatile),
             ("dropped_full_total", "counter", "Packets dropped at a full send buffer.", self.dropped_full),
             (

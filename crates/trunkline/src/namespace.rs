@@ -1,7 +1,7 @@
 //! Namespaces: who may enter, what happens to events, and the way to all of a namespace's sockets.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -53,10 +53,12 @@ pub(crate) struct NamespaceCore {
     entering: AtomicUsize,
 }
 
-/// What is registered; replaced as a whole, so that reading costs one count.
+/// What is registered; replaced as a whole, so that it can be kept and used without a lock.
 #[derive(Default)]
 pub(crate) struct HandlerTable {
     table: RwLock<Arc<Table>>,
+    /// The table's.
+    version: AtomicU32,
 }
 
 #[derive(Clone, Default)]
@@ -75,6 +77,8 @@ pub(crate) struct Table {
     policies: RoomPolicies,
     /// None: every event is new.
     pub(crate) once: Option<Arc<OnceRules>>,
+    /// How often it was changed.
+    version: u32,
 }
 
 type OutgoingHook = Arc<dyn Fn(&Outgoing<'_>) + Send + Sync>;
@@ -93,9 +97,20 @@ impl HandlerTable {
         Arc::clone(&self.table.read())
     }
 
+    /// Brings `known` up to date; most often it is, and nothing is locked.
+    #[inline]
+    pub(crate) fn refresh(&self, known: &mut Arc<Table>) {
+        if known.version != self.version.load(Ordering::Acquire) {
+            *known = self.read();
+        }
+    }
+
     fn change(&self, change: impl FnOnce(&mut Table)) {
         let mut table = self.table.write();
-        change(Arc::make_mut(&mut table));
+        let table = Arc::make_mut(&mut table);
+        change(table);
+        table.version = table.version.wrapping_add(1);
+        self.version.store(table.version, Ordering::Release);
     }
 }
 
@@ -719,7 +734,9 @@ impl Namespaces {
     pub(crate) fn remove_empty(&self, core: &Arc<NamespaceCore>) -> bool {
         let mut by_name = self.by_name.lock();
         let is_this = by_name.get(&core.name).is_some_and(|found| Arc::ptr_eq(found, core));
-        if is_this && core.socket_count() == 0 && core.entering.load(Ordering::Acquire) == 0 {
+        let is_unused = || core.socket_count() == 0 && core.entering.load(Ordering::Acquire) == 0;
+        // Somebody may have come and gone since it was found idle.
+        if is_this && is_unused() && core.used_log().and_then(NamespaceLog::idle_at).is_none() {
             by_name.remove(&core.name);
             // Still under this lock: the next one of this name opens the same files, and has to know that these go.
             if let Some(Some(log)) = core.log.get() {

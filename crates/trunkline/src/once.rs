@@ -4,7 +4,6 @@
 //! it repeats an event with the same one.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -14,6 +13,8 @@ use serde::de::DeserializeOwned;
 use trunkline_proto::sio::{self, Encoded};
 
 use crate::ack::AckTarget;
+use crate::clock;
+use crate::run::guard;
 use crate::sid::Id;
 use crate::socket::Socket;
 use crate::wire::Budget;
@@ -133,20 +134,18 @@ impl OnceRules {
             socket.core().keeps_ids.store(true, Ordering::Relaxed);
             return Met::Repeat;
         }
+        let metrics = &socket.io_core().parts.metrics;
         let key = match self.events.get(name) {
-            Some(key_of) => match catch_unwind(AssertUnwindSafe(|| key_of(args))) {
-                Ok(None) => return Met::New(ack),
-                Ok(Some(key)) if key.len() > MAX_KEY => {
+            Some(key_of) => match guard(metrics, "the key of an event", || key_of(args)) {
+                // One that panics is no key.
+                None | Some(None) => return Met::New(ack),
+                Some(Some(key)) if key.len() > MAX_KEY => {
                     if let Some(ack) = ack {
                         ack.fail("the event's key is too long", None);
                     }
                     return Met::Repeat;
                 }
-                Ok(Some(key)) => Key::Named(format!("{}:{name}{key}", name.len()).into()),
-                Err(_) => {
-                    socket.io_core().guard_failed("the key of an event");
-                    return Met::New(ack);
-                }
+                Some(Some(key)) => Key::Named(format!("{}:{name}{key}", name.len()).into()),
             },
             None => match ack.as_ref().and_then(|ack| ack.id()) {
                 Some(id) if socket.core().keeps_ids.load(Ordering::Relaxed) => Key::Id(id),
@@ -157,7 +156,7 @@ impl OnceRules {
         match socket.keys(&self.settings).meet(key, ack) {
             Some(ticket) => Met::New(Some(AckTarget::with_ticket(socket.clone(), id, ticket))),
             None => {
-                socket.io_core().parts.metrics.repeats.add(1);
+                metrics.repeats.add(1);
                 Met::Repeat
             }
         }
@@ -398,7 +397,7 @@ impl KeptKeys {
         }
         let keys = new();
         kept.by_pid.insert(pid, (Arc::clone(&keys), None));
-        let out = if has_left { kept.depart(pid, Instant::now()) } else { Vec::new() };
+        let out = if has_left { kept.depart(pid, clock::now()) } else { Vec::new() };
         drop(kept);
         drop(out);
         keys

@@ -137,11 +137,13 @@ impl Outbox {
         answer
     }
 
-    /// Forgets what was not begun.
-    pub(crate) fn drop_unsent(&mut self) {
+    /// Takes out what was not begun.
+    pub(crate) fn take_unsent(&mut self) -> Queue {
         let keep = usize::from(self.written > 0);
-        let freed: usize = self.queue.drain(keep.min(self.queue.len())..).map(|p| p.cost()).sum();
+        let unsent: Queue = self.queue.drain(keep.min(self.queue.len())..).collect();
+        let freed: usize = unsent.iter().map(|packet| packet.cost()).sum();
         self.bytes = self.bytes.saturating_sub(freed);
+        unsent
     }
 
     /// Notes who wants to know when the queue is empty; whoever asks again is noted once.

@@ -19,11 +19,13 @@ use trunkline_proto::eio::{self, TransportKind, Verdict, Version, Violation, jso
 use trunkline_proto::ws;
 
 use crate::client_bundle;
-use crate::config::ConnectionError;
+use crate::config::{AllowRequest, ConnectionError};
 use crate::cors::Judgement;
 use crate::engine::EngineCore;
+use crate::handler::INTERNAL;
 use crate::handshake::{ConnectionInfo, Handshake, query_pairs};
 use crate::history::Address;
+use crate::run::{guard, guard_poll};
 use crate::service::Payload;
 use crate::session::{Command, PostBody, Session};
 use crate::shard::NoPoll;
@@ -114,7 +116,9 @@ where
     B::Data: Send,
     B::Error: std::fmt::Display,
 {
-    let judgement = core.config.cors.judge(request.headers());
+    // Whom it cannot judge it does not admit.
+    let judge = || core.config.cors.judge(request.headers(), request.uri());
+    let judgement = guard(&core.metrics, "cors", judge).unwrap_or(Judgement::Foreign);
     let frame = Frame { core: Arc::clone(core), is_upgrade: is_websocket_upgrade(&request), judgement };
     if request.method() == Method::OPTIONS {
         let mut response = empty(StatusCode::NO_CONTENT);
@@ -154,6 +158,8 @@ enum Refusal {
     Origin,
     /// Closing, or too many sessions: the client shall try again later.
     Unavailable,
+    /// The application's check panicked.
+    Panicked,
 }
 
 impl From<Violation> for Refusal {
@@ -177,6 +183,9 @@ fn refuse(core: &EngineCore, refusal: &Refusal, is_upgrade: bool) -> Response<By
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
             (response, None, "Service unavailable".into(), "UNAVAILABLE")
         }
+        Refusal::Panicked => {
+            (empty(StatusCode::INTERNAL_SERVER_ERROR), None, INTERNAL.into(), "MIDDLEWARE_FAILURE")
+        }
     };
     if is_upgrade {
         // The reference answers a refused upgrade with the message as text, always 400.
@@ -188,12 +197,13 @@ fn refuse(core: &EngineCore, refusal: &Refusal, is_upgrade: bool) -> Response<By
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
     if let Some(hook) = &core.config.on_connection_error {
-        hook(&ConnectionError {
+        let error = ConnectionError {
             code,
             message: message.into_owned(),
             context: context.to_string(),
             status: response.status().as_u16(),
-        });
+        };
+        guard(&core.metrics, "on_connection_error", || hook(&error));
     }
     response
 }
@@ -271,9 +281,21 @@ fn handshake(frame: Frame, mut request: Request<()>, wanted: Result<Wanted, Viol
     };
     let core = Arc::clone(core);
     frame.later(async move {
-        allow(&handshake).await.map_err(|message| Violation::Forbidden { message: message.into() })?;
+        may_open(&core, &allow, &handshake).await?;
         open(&core, &mut request, wanted, handshake)
     })
+}
+
+/// Asks the application.
+async fn may_open(core: &EngineCore, allow: &AllowRequest, handshake: &Handshake) -> Result<(), Refusal> {
+    let asked = guard(&core.metrics, "allow_request", || allow(handshake));
+    let mut decision = asked.ok_or(Refusal::Panicked)?;
+    let decided = std::future::poll_fn(|cx| match guard_poll(&mut decision, cx) {
+        Ok(poll) => poll.map(Ok),
+        Err(()) => Poll::Ready(Err(Refusal::Panicked)),
+    });
+    let decided = decided.await.inspect_err(|_| core.metrics.panicked("allow_request"))?;
+    decided.map_err(|message| Violation::Forbidden { message: message.into() }.into())
 }
 
 fn open(
@@ -283,7 +305,8 @@ fn open(
     handshake: Handshake,
 ) -> Result<Response<Bytes>, Refusal> {
     let Wanted { version, transport, base64, jsonp } = wanted?;
-    if !core.may_open_now() {
+    // Again: the application's decision may have taken its time.
+    if !core.has_place() || !core.may_open_now() {
         return Err(Refusal::Unavailable);
     }
     match transport {
@@ -331,8 +354,12 @@ fn initial_headers(core: &EngineCore, session: &Session, headers: &mut HeaderMap
     {
         headers.append(header::SET_COOKIE, value);
     }
+    change_headers(core, headers, &session.handshake);
+}
+
+fn change_headers(core: &EngineCore, headers: &mut HeaderMap, handshake: &Handshake) {
     if let Some(change) = &core.config.initial_headers {
-        change(headers, &session.handshake);
+        guard(&core.metrics, "initial_headers", || change(headers, handshake));
     }
 }
 
@@ -347,8 +374,9 @@ fn get(frame: Frame, session: Arc<Session>, style: Style) -> Answer {
             let mut guard = AbortGuard { session, reason: Some(Violation::GetAborted) };
             frame.later(async move {
                 let queue = receiver.await;
-                guard.reason = None;
+                // Until here: the packets are out of the queue, and would be lost with the request.
                 after_post(&guard.session).await;
+                guard.reason = None;
                 Ok(poll_answer(&guard.session, &queue.map_err(|_| Violation::SessionUnknown)?, &style))
             })
         }
@@ -590,9 +618,7 @@ fn open_websocket(
 ) -> Result<Response<Bytes>, Refusal> {
     let deflate = negotiate(core, request);
     let mut response = switch_protocols(request, deflate.as_ref())?;
-    if let Some(change) = &core.config.initial_headers {
-        change(response.headers_mut(), &handshake);
-    }
+    change_headers(core, response.headers_mut(), &handshake);
     response.extensions_mut().insert(HoldHead);
     let upgrade = hyper::upgrade::on(request);
     let core = Arc::clone(core);
@@ -604,7 +630,8 @@ fn open_websocket(
         let bits = deflate.as_ref().map(|d| d.server_max_window_bits);
         let decoder = ws::Decoder::new(ws::Role::Server, core.config.ws_limits(), deflate.is_some());
         let wire = crate::session_task::ws_wire(version, base64, bits);
-        core.open_websocket(version, base64, handshake, WsConn { stream, decoder, wire, early }, head);
+        let conn = WsConn { stream, decoder, wire };
+        core.open_websocket(version, base64, handshake, conn, early, head);
     });
     Ok(response)
 }
@@ -634,7 +661,7 @@ fn upgrade_existing(
         let bits = deflate.as_ref().map(|d| d.server_max_window_bits);
         let decoder = ws::Decoder::new(ws::Role::Server, core.config.ws_limits(), deflate.is_some());
         let wire = crate::session_task::ws_wire(session.version, session.base64, bits);
-        session.command(Command::Probe(Box::new(WsConn { stream, decoder, wire, early })));
+        session.command(Command::Probe(Box::new(WsConn { stream, decoder, wire }), early));
     });
     Ok(response)
 }

@@ -6,14 +6,17 @@ use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures_core::future::BoxFuture;
 use trunkline_proto::sio::{self, DisconnectReason, OwnedArgs};
 
-use crate::ack::AckTarget;
+use crate::ack::{AckTarget, Wanted};
+use crate::clock;
 use crate::extract::{Cx, ExtractError};
 use crate::handler::{ErasedHandler, HandlerError, INTERNAL};
+use crate::metrics::Metrics;
+use crate::namespace::Table;
 use crate::once::Met;
 use crate::session::Session;
 use crate::socket::Socket;
@@ -26,15 +29,21 @@ pub(crate) struct Run {
 }
 
 struct Running {
-    future: BoxFuture<'static, Result<(), HandlerError>>,
+    call: Call,
     event: Box<str>,
-    ack: Option<Arc<AckTarget>>,
+}
+
+/// A handler's future, or that of several.
+struct Call {
+    future: BoxFuture<'static, Result<(), HandlerError>>,
+    /// For what the future does not answer.
+    ack: Wanted,
 }
 
 /// What a socket's handlers are told.
 pub(crate) enum Event {
     Connected,
-    Message { name: Box<str>, args: OwnedArgs, ack: Option<Arc<AckTarget>> },
+    Message { name: Box<str>, id: Option<u64>, args: OwnedArgs },
     Gone(DisconnectReason),
 }
 
@@ -44,25 +53,30 @@ const SLOW: Duration = Duration::from_millis(50);
 type Handlers = Vec<Arc<dyn ErasedHandler>>;
 
 impl Run {
-    /// Starts an event for a socket that is idle; `None` if it was over at once.
+    /// Starts an event for a socket that is idle; `None` if it was over at once. `handlers`: what was known of its namespace's.
     pub(crate) fn start(
         socket: &Socket,
+        handlers: &mut Arc<Table>,
         name: &str,
+        id: Option<u64>,
         args: sio::Args<'_>,
-        ack: Option<Arc<AckTarget>>,
         cx: &mut Context<'_>,
     ) -> Option<Box<Self>> {
-        let mut running = dispatch(socket, name, args, ack)?;
-        match poll(&mut running, socket, cx) {
+        let mut call = dispatch(socket, handlers, name, id, args)?;
+        match call.poll(name, socket, cx) {
             Poll::Ready(()) => None,
-            Poll::Pending => Some(Box::new(Self { current: Some(running), queue: VecDeque::new() })),
+            Poll::Pending => {
+                let current = Some(Running { call, event: name.into() });
+                Some(Box::new(Self { current, queue: VecDeque::new() }))
+            }
         }
     }
 
     /// Starts an event; call when nothing runs.
-    pub(crate) fn begin(&mut self, socket: &Socket, event: Event, _: &mut Context<'_>) {
+    pub(crate) fn begin(&mut self, socket: &Socket, handlers: &mut Arc<Table>, event: Event) {
         self.current = match event {
-            Event::Message { name, args, ack } => dispatch(socket, &name, args.as_args(), ack),
+            Event::Message { name, id, args } => dispatch(socket, handlers, &name, id, args.as_args())
+                .map(|call| Running { call, event: name }),
             Event::Connected => {
                 let table = socket.namespace_core().table.read();
                 lifecycle(socket, "connect", table.connect.clone(), None)
@@ -73,8 +87,8 @@ impl Run {
 
     /// Polls what runs; ready when nothing does.
     pub(crate) fn poll(&mut self, socket: &Socket, cx: &mut Context<'_>) -> Poll<()> {
-        let Some(running) = &mut self.current else { return Poll::Ready(()) };
-        match poll(running, socket, cx) {
+        let Some(Running { call, event }) = &mut self.current else { return Poll::Ready(()) };
+        match call.poll(event, socket, cx) {
             Poll::Pending => Poll::Pending,
             Poll::Ready(()) => {
                 self.current = None;
@@ -84,46 +98,52 @@ impl Run {
     }
 }
 
-fn poll(running: &mut Running, socket: &Socket, cx: &mut Context<'_>) -> Poll<()> {
-    let io = &socket.namespace_core().io;
-    let before = Instant::now();
-    let polled = poll_for(socket.session(), || guard_poll(&mut running.future, cx));
-    let took = before.elapsed();
-    if took > SLOW {
-        io.parts.metrics.slow_handlers.add(1);
-        tracing::warn!(
-            event = &*running.event,
-            ?socket,
-            ?took,
-            "a handler kept its thread; use tokio::spawn or handlers_on"
-        );
-    }
-    match polled {
-        Ok(Poll::Pending) => return Poll::Pending,
-        Ok(Poll::Ready(Ok(()))) => {}
-        Ok(Poll::Ready(Err(error))) => {
-            if let Some(ack) = &running.ack {
-                ack.fail(error.public_message(), error.public_data());
-            }
-            io.failed(&running.event, Some(socket), &error, false);
+impl Call {
+    fn poll(&mut self, event: &str, socket: &Socket, cx: &mut Context<'_>) -> Poll<()> {
+        let io = &socket.namespace_core().io;
+        let before = clock::coarse();
+        let polled = poll_for(socket.session(), || guard_poll(&mut self.future, cx));
+        let took = clock::coarse().saturating_sub(before);
+        if took > SLOW {
+            io.parts.metrics.slow_handlers.add(1);
+            tracing::warn!(
+                event,
+                ?socket,
+                ?took,
+                "a handler kept its thread; use tokio::spawn or handlers_on"
+            );
         }
-        Err(()) => {
-            if let Some(ack) = &running.ack {
-                ack.fail(INTERNAL, None);
+        match polled {
+            Ok(Poll::Pending) => return Poll::Pending,
+            Ok(Poll::Ready(Ok(()))) => {}
+            Ok(Poll::Ready(Err(error))) => {
+                // A handler has answered with its error; only the runtime that it was moved to has not.
+                if let Wanted::Shared(ack) = &self.ack {
+                    ack.fail(error.public_message(), error.public_data());
+                }
+                io.failed(event, Some(socket), &error, false);
             }
-            io.failed(&running.event, Some(socket), &Panicked.into(), true);
+            Err(()) => {
+                self.ack.fail(socket, INTERNAL);
+                io.failed(event, Some(socket), &Panicked.into(), true);
+            }
         }
+        Poll::Ready(())
     }
-    Poll::Ready(())
+}
+
+/// Runs a function of the application; a panic ends nothing but that call, and is counted and told.
+pub(crate) fn guard<T>(metrics: &Metrics, what: &str, call: impl FnOnce() -> T) -> Option<T> {
+    catch_unwind(AssertUnwindSafe(call)).inspect_err(|_| metrics.panicked(what)).ok()
 }
 
 /// A panic ends nothing but its future.
-pub(crate) fn guard_poll<T>(future: &mut BoxFuture<'static, T>, cx: &mut Context<'_>) -> Result<Poll<T>, ()> {
+pub(crate) fn guard_poll<T>(future: &mut BoxFuture<'_, T>, cx: &mut Context<'_>) -> Result<Poll<T>, ()> {
     guard_catch(future, cx).map_err(drop)
 }
 
 fn guard_catch<T>(
-    future: &mut BoxFuture<'static, T>,
+    future: &mut BoxFuture<'_, T>,
     cx: &mut Context<'_>,
 ) -> Result<Poll<T>, Box<dyn Any + Send>> {
     catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx)))
@@ -154,42 +174,48 @@ fn poll_for<T>(session: &Arc<Session>, poll: impl FnOnce() -> T) -> T {
 /// Starts the handlers of an event.
 fn dispatch(
     socket: &Socket,
+    handlers: &mut Arc<Table>,
     name: &str,
+    id: Option<u64>,
     args: sio::Args<'_>,
-    ack: Option<Arc<AckTarget>>,
-) -> Option<Running> {
+) -> Option<Call> {
     let namespace = socket.namespace_core();
-    let table = namespace.table.read();
-    let ack = match &table.once {
-        None => ack,
-        Some(once) => match once.meet(socket, name, args, ack) {
-            Met::New(ack) => ack,
+    namespace.table.refresh(handlers);
+    let table = &**handlers;
+    let mut ack = Wanted::new(id);
+    if let Some(once) = &table.once {
+        ack = match once.meet(socket, name, args, ack.share(socket).cloned()) {
+            Met::New(ack) => ack.into(),
             Met::Repeat => return None,
-        },
-    };
+        };
+    }
+    if namespace.io.config.handlers_on.is_some() {
+        // That runtime may end before the handler does.
+        ack.share(socket);
+    }
     let listeners = table.events.get(name).map_or(&[][..], |l| l);
     let has_own = socket.listens(name);
     if let ([handler], false, true, true) =
         (listeners, has_own, table.any.is_empty(), table.before.is_empty())
     {
         // The common case: one handler, called with the arguments where they lie.
-        let future = match call(socket, &**handler, name, Some(args), ack.as_ref(), None) {
+        let future = match call(socket, &**handler, name, Some(args), &mut ack, None) {
             Ok(future) => future,
             Err(failure) => {
-                failure.tell(socket, name, ack.as_deref());
+                failure.tell(socket, name, &ack);
                 return None;
             }
         };
-        return Some(Running { future: relocate(socket, future), event: name.into(), ack });
+        return Some(Call { future: relocate(socket, future), ack });
     }
     if listeners.is_empty() && !has_own && table.any.is_empty() && table.before.is_empty() {
         tracing::trace!(?socket, event = name, "an event without a handler");
         return None;
     }
     let steps = Steps { any: table.any.clone(), before: table.before.clone(), listeners: listeners.to_vec() };
-    let (args, name) = (args.to_owned(), Box::<str>::from(name));
-    let future = Box::pin(run_steps(socket.clone(), name.clone(), args, ack.clone(), steps));
-    Some(Running { future: relocate(socket, future), event: name, ack })
+    let shared = ack.share(socket).cloned();
+    let future = Box::pin(run_steps(socket.clone(), name.into(), args.to_owned(), shared, steps));
+    Some(Call { future: relocate(socket, future), ack })
 }
 
 /// To the runtime that the application named for its handlers, if it did.
@@ -232,14 +258,15 @@ async fn run_steps(
     ack: Option<Arc<AckTarget>>,
     steps: Steps,
 ) -> Result<(), HandlerError> {
+    let (mut none, mut ack) = (Wanted::Nothing, Wanted::from(ack));
     for handler in &steps.any {
-        if let Err(failure) = step(&socket, &**handler, &name, Some(&args), None, None).await {
-            failure.tell(&socket, &name, None);
+        if let Err(failure) = step(&socket, &**handler, &name, Some(&args), &mut none, None).await {
+            failure.tell(&socket, &name, &none);
         }
     }
     for handler in &steps.before {
-        if let Err(failure) = step(&socket, &**handler, &name, Some(&args), None, None).await {
-            failure.tell(&socket, &name, ack.as_deref());
+        if let Err(failure) = step(&socket, &**handler, &name, Some(&args), &mut none, None).await {
+            failure.tell(&socket, &name, &ack);
             return Ok(());
         }
     }
@@ -247,8 +274,8 @@ async fn run_steps(
     let mut listeners = steps.listeners;
     socket.take_listeners(&name, &mut listeners);
     for handler in &listeners {
-        if let Err(failure) = step(&socket, &**handler, &name, Some(&args), ack.as_ref(), None).await {
-            failure.tell(&socket, &name, ack.as_deref());
+        if let Err(failure) = step(&socket, &**handler, &name, Some(&args), &mut ack, None).await {
+            failure.tell(&socket, &name, &ack);
         }
     }
     Ok(())
@@ -260,7 +287,7 @@ async fn step(
     handler: &dyn ErasedHandler,
     name: &str,
     args: Option<&OwnedArgs>,
-    ack: Option<&Arc<AckTarget>>,
+    ack: &mut Wanted,
     reason: Option<DisconnectReason>,
 ) -> Result<(), Failure> {
     let mut future = call(socket, handler, name, args.map(OwnedArgs::as_args), ack, reason)?;
@@ -278,7 +305,7 @@ fn call(
     handler: &dyn ErasedHandler,
     name: &str,
     args: Option<sio::Args<'_>>,
-    ack: Option<&Arc<AckTarget>>,
+    ack: &mut Wanted,
     reason: Option<DisconnectReason>,
 ) -> Result<BoxFuture<'static, Result<(), HandlerError>>, Failure> {
     let namespace = socket.namespace_core();
@@ -311,26 +338,22 @@ enum Failure {
 }
 
 impl Failure {
-    fn tell(self, socket: &Socket, event: &str, ack: Option<&AckTarget>) {
+    fn tell(self, socket: &Socket, event: &str, ack: &Wanted) {
         let io = &socket.namespace_core().io;
         match self {
             Self::Arguments(error) => {
                 // Those of `before` know no ack: the event's is answered here.
-                if let Some(ack) = ack {
-                    ack.fail("invalid arguments", None);
-                }
+                ack.fail(socket, "invalid arguments");
                 io.failed(event, Some(socket), &error.into(), false);
             }
             Self::Returned(error) => {
-                if let Some(ack) = ack {
+                if let Wanted::Shared(ack) = ack {
                     ack.fail(error.public_message(), error.public_data());
                 }
                 io.failed(event, Some(socket), &error, false);
             }
             Self::Panicked => {
-                if let Some(ack) = ack {
-                    ack.fail(INTERNAL, None);
-                }
+                ack.fail(socket, INTERNAL);
                 io.failed(event, Some(socket), &Panicked.into(), true);
             }
         }
@@ -350,14 +373,16 @@ fn lifecycle(
     let socket = socket.clone();
     let owner = socket.clone();
     let future = Box::pin(async move {
+        let mut none = Wanted::Nothing;
         for handler in &handlers {
-            if let Err(failure) = step(&socket, &**handler, event, None, None, reason).await {
-                failure.tell(&socket, event, None);
+            if let Err(failure) = step(&socket, &**handler, event, None, &mut none, reason).await {
+                failure.tell(&socket, event, &none);
             }
         }
         Ok(())
     });
-    Some(Running { future: relocate(&owner, future), event: event.into(), ack: None })
+    let call = Call { future: relocate(&owner, future), ack: Wanted::Nothing };
+    Some(Running { call, event: event.into() })
 }
 
 /// Disconnecting, then disconnect.
@@ -370,18 +395,23 @@ fn gone(socket: &Socket, reason: DisconnectReason) -> Option<Running> {
     let socket = socket.clone();
     let owner = socket.clone();
     let future = Box::pin(async move {
+        let mut none = Wanted::Nothing;
         for handler in &disconnecting {
-            if let Err(failure) = step(&socket, &**handler, "disconnecting", None, None, Some(reason)).await {
-                failure.tell(&socket, "disconnecting", None);
+            if let Err(failure) =
+                step(&socket, &**handler, "disconnecting", None, &mut none, Some(reason)).await
+            {
+                failure.tell(&socket, "disconnecting", &none);
             }
         }
         socket.forget_rooms();
         for handler in &disconnect {
-            if let Err(failure) = step(&socket, &**handler, "disconnect", None, None, Some(reason)).await {
-                failure.tell(&socket, "disconnect", None);
+            if let Err(failure) = step(&socket, &**handler, "disconnect", None, &mut none, Some(reason)).await
+            {
+                failure.tell(&socket, "disconnect", &none);
             }
         }
         Ok(())
     });
-    Some(Running { future: relocate(&owner, future), event: "disconnect".into(), ack: None })
+    let call = Call { future: relocate(&owner, future), ack: Wanted::Nothing };
+    Some(Running { call, event: "disconnect".into() })
 }

@@ -330,6 +330,50 @@ impl Abort {
 
 #[cfg(test)]
 mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::time::Instant;
+
+    use super::*;
+    use crate::service::NotFound;
+
+    /// How long a connection lives on which a client has sent `bytes` and nothing else. Time is virtual: it passes while nothing is to do.
+    async fn lifetime(bytes: &[u8], acceptor: Acceptor) -> Duration {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (stream, address) = listener.accept().await.unwrap();
+        client.write_all(bytes).await.unwrap();
+        let before = Instant::now();
+        let served = tokio::spawn(connection(stream, address, NotFound, acceptor));
+        client.read_to_end(&mut Vec::new()).await.unwrap();
+        served.await.unwrap();
+        before.elapsed()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_sends_no_whole_request_is_let_go_after_a_while() {
+        let soon = HEAD_TIMEOUT..HEAD_TIMEOUT + Duration::from_millis(100);
+        for bytes in ["", "GET / HTTP/1.1\r\nhost: x\r\n", "GET / HTTP/1.1\r\nhost: x\r\n\r\n"] {
+            let acceptor = Acceptor {
+                #[cfg(feature = "tls")]
+                tls: None,
+            };
+            let lived = lifetime(bytes.as_bytes(), acceptor).await;
+            assert!(soon.contains(&lived), "{bytes:?}: {lived:?}");
+        }
+    }
+
+    #[cfg(feature = "tls")]
+    #[tokio::test(start_paused = true)]
+    async fn so_is_one_that_does_not_go_on_with_its_tls_handshake() {
+        let soon = HEAD_TIMEOUT..HEAD_TIMEOUT + Duration::from_millis(100);
+        // Nothing, and the beginning of a record.
+        for bytes in [&[][..], &[0x16, 3, 1, 2, 0, 1]] {
+            let tls = Some(tokio_rustls::TlsAcceptor::from(trunkline_testkit::tls_config()));
+            let lived = lifetime(bytes, Acceptor { tls }).await;
+            assert!(soon.contains(&lived), "{bytes:?}: {lived:?}");
+        }
+    }
+
     #[test]
     #[cfg(target_os = "linux")]
     fn streams_inherit_nodelay() {

@@ -36,6 +36,8 @@ pub(crate) struct Session {
     transport: AtomicU8,
     /// A POST is being read or waits for its answer.
     pub(crate) posting: AtomicBool,
+    /// Its alarm has rung.
+    rang: AtomicBool,
     has_mail: AtomicBool,
     mail: Mutex<Mail>,
 }
@@ -52,8 +54,8 @@ struct Mail {
 pub(crate) enum Command {
     /// A POST body and where its outcome goes.
     Post(PostBody, oneshot::Sender<Result<(), Violation>>),
-    /// A WebSocket that asks to take over.
-    Probe(Box<WsConn>),
+    /// A WebSocket that asks to take over, and what was read beyond its handshake.
+    Probe(Box<WsConn>, Vec<u8>),
     /// Close at once, with this reason.
     Close(CloseReason),
     /// Close after all that is queued.
@@ -98,6 +100,7 @@ impl Session {
             handshake,
             transport: AtomicU8::new(transport as u8),
             posting: AtomicBool::new(false),
+            rang: AtomicBool::new(false),
             has_mail: AtomicBool::new(false),
             mail: Mutex::default(),
         }
@@ -142,6 +145,17 @@ impl Session {
         if let Some(waker) = waker {
             waker.wake();
         }
+    }
+
+    /// Has the task look at its deadlines.
+    pub(crate) fn ring(&self) {
+        self.rang.store(true, Ordering::Release);
+        self.wake();
+    }
+
+    /// The task: whether its alarm has rung.
+    pub(crate) fn take_ring(&self) -> bool {
+        self.rang.load(Ordering::Acquire) && self.rang.swap(false, Ordering::AcqRel)
     }
 
     /// The task: registers where to wake it.

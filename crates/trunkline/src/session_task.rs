@@ -4,7 +4,8 @@
 //! drained after each of its inputs** (`drain`).
 
 use std::borrow::Cow;
-use std::pin::{Pin, pin};
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::{Arc, LazyLock};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
@@ -17,6 +18,8 @@ use trunkline_proto::eio::{
 };
 use trunkline_proto::ws::{self, Event, OpCode};
 
+use crate::alarms::Time;
+use crate::clock;
 use crate::engine::SessionApp;
 use crate::flush;
 use crate::outbox::{Mode, Sink};
@@ -27,31 +30,56 @@ use crate::transport::websocket::{WsConn, WsStream, poll_blocked, with_buffer};
 use crate::turn::Turn;
 use crate::wire::{Packet, Queue};
 
-/// Owns a session. Made by [`SessionTask::new`], run by [`SessionTask::run`].
+/// Owns a session: the future that a task runs to the session's end. Small, since a server has one for each client
+/// (`size_of` is asserted below).
 pub(crate) struct SessionTask {
     session: Arc<Session>,
     machine: eio::Session,
     app: Box<dyn SessionApp>,
     /// The WebSocket that is the session's transport.
     ws: Option<WsConn>,
-    /// The WebSocket that asks to become it.
-    probe: Option<Box<WsConn>>,
-    /// A POST whose answer waits until the application takes messages again.
-    post: Option<Box<Post>>,
-    /// Bytes of the transport's `early` that count in the memory budget.
-    early: usize,
-    /// Since when the application takes nothing more.
-    full_since: Option<Instant>,
-    /// The close frame that a broken rule asks for, in place of the ordinary one.
-    goodbye: Option<Box<[u8]>>,
+    /// `None` while there is nothing in it.
+    aside: Option<Box<Aside>>,
+    /// When its alarm will ring; later deadlines do not move it.
+    armed: Option<Time>,
+    opened: bool,
+    /// Nothing else runs on the thread of its runtime meanwhile ([`Turn`]).
+    is_alone: bool,
     /// The close packet is queued; the machine is told once it is written.
     finishing: bool,
     /// The peer has sent its close frame: nothing follows that.
     peer_closed: bool,
     closed: bool,
-    linger: Option<Box<Linger>>,
-    /// When the timer will fire; later deadlines do not move it.
-    armed: Option<Instant>,
+}
+
+/// What few sessions have at a moment.
+#[derive(Default)]
+struct Aside {
+    /// The WebSocket that asks to become the transport.
+    probe: Option<WsConn>,
+    /// A POST whose answer waits until the application takes messages again.
+    post: Option<Post>,
+    /// What was read before it could be taken: beyond the WebSocket handshake, or while the application took nothing more.
+    early: Vec<u8>,
+    /// Bytes of `early` that count in the memory budget.
+    early_counted: usize,
+    /// Since when the application takes nothing more.
+    full_since: Option<Instant>,
+    /// The close frame that a broken rule asks for, in place of the ordinary one.
+    goodbye: Option<Box<[u8]>>,
+    linger: Option<Linger>,
+}
+
+impl Aside {
+    fn is_empty(&self) -> bool {
+        let Self { probe, post, early, early_counted: _, full_since, goodbye, linger } = self;
+        probe.is_none()
+            && post.is_none()
+            && early.is_empty()
+            && full_since.is_none()
+            && goodbye.is_none()
+            && linger.is_none()
+    }
 }
 
 /// A POST that is being read.
@@ -67,6 +95,8 @@ struct Linger {
     /// Our half is closed; until then there is something left to send (TLS).
     is_shut: bool,
     until: Instant,
+    /// Fires at `until`; made when first polled.
+    sleep: Option<Pin<Box<Sleep>>>,
 }
 
 /// How long a closed WebSocket is read on.
@@ -89,10 +119,12 @@ pub(crate) static NOOP_PACKET: LazyLock<Arc<Packet>> = LazyLock::new(|| Packet::
 const CLOSE_FRAME: [u8; 2] = [0x88, 0];
 
 impl SessionTask {
+    /// Must be called inside the runtime that will run it. `early`: what was read beyond the WebSocket handshake.
     pub(crate) fn new(
         session: Arc<Session>,
         app: Box<dyn SessionApp>,
         ws: Option<WsConn>,
+        early: Vec<u8>,
         now: Instant,
     ) -> Self {
         let config = &session.engine.config;
@@ -103,44 +135,28 @@ impl SessionTask {
             close_timeout: config.close_timeout,
         };
         let machine = eio::Session::new(machine_config, session.version, session.transport(), now);
+        let aside = (!early.is_empty()).then(|| Box::new(Aside { early, ..Aside::default() }));
         Self {
             session,
             machine,
             app,
             ws,
-            probe: None,
-            post: None,
-            early: 0,
-            full_since: None,
-            goodbye: None,
+            aside,
+            armed: None,
+            opened: false,
+            is_alone: Handle::current().runtime_flavor() == RuntimeFlavor::CurrentThread,
             finishing: false,
             peer_closed: false,
             closed: false,
-            linger: None,
-            armed: None,
         }
     }
 
-    /// Runs the session to its end.
-    pub(crate) async fn run(mut self) {
-        let mut sleep = pin!(tokio::time::sleep(Duration::ZERO));
-        let mut opened = false;
-        let is_alone = Handle::current().runtime_flavor() == RuntimeFlavor::CurrentThread;
-        std::future::poll_fn(|cx| {
-            let session = Arc::clone(&self.session);
-            let _turn = is_alone.then(|| Turn::begin(&session.shard));
-            if !std::mem::replace(&mut opened, true) {
-                self.session.register(cx.waker());
-                self.app.on_open(cx);
-                self.read_early(cx);
-            }
-            self.poll(cx, sleep.as_mut())
-        })
-        .await;
-    }
-
-    fn poll(&mut self, cx: &mut Context<'_>, sleep: Pin<&mut Sleep>) -> Poll<()> {
+    fn poll_all(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         self.session.register(cx.waker());
+        if !std::mem::replace(&mut self.opened, true) {
+            self.app.on_open(cx);
+            self.read_early(cx);
+        }
         while let Some(command) = self.session.take_command() {
             self.on_command(command, cx);
         }
@@ -151,23 +167,29 @@ impl SessionTask {
             self.poll_read(cx);
             self.poll_write(cx);
         }
-        self.poll_timers(cx, sleep);
+        if !self.closed {
+            self.poll_timers(cx);
+        }
+        let has_parted = self.poll_linger(cx).is_ready();
+        if self.aside.as_ref().is_some_and(|aside| aside.is_empty()) {
+            self.aside = None;
+        }
         if !self.closed {
             return Poll::Pending;
         }
         // The application's end does not wait for the connection's.
         let is_done = self.app.poll_closed(cx).is_ready();
-        if self.poll_linger(cx).is_ready() && is_done { Poll::Ready(()) } else { Poll::Pending }
+        if has_parted && is_done { Poll::Ready(()) } else { Poll::Pending }
     }
 
     fn on_command(&mut self, command: Command, cx: &mut Context<'_>) {
         if self.closed && !matches!(command, Command::Left(..)) {
             return;
         }
-        let now = Instant::now();
+        let now = clock::now();
         match command {
-            Command::Post(body, reply) => self.on_post(Box::new(Post { rest: Some(body), reply }), cx),
-            Command::Probe(conn) => self.on_probe(*conn, now, cx),
+            Command::Post(body, reply) => self.on_post(Post { rest: Some(body), reply }, cx),
+            Command::Probe(conn, early) => self.on_probe(*conn, early, now, cx),
             Command::Close(reason) => self.machine.handle_transport_closed(reason),
             Command::Finish(reason) => self.machine.handle_close(now, reason),
             Command::TransportClosed(reason) => self.machine.handle_transport_closed(reason),
@@ -185,18 +207,18 @@ impl SessionTask {
             self.machine.handle_transport_closed(reason);
             return self.drain(cx);
         }
-        match (self.app.is_full(), self.full_since) {
-            (true, None) => self.full_since = Some(Instant::now()),
+        match (self.app.is_full(), self.full_since()) {
+            (true, None) => self.aside().full_since = Some(clock::now()),
             (true, Some(_)) | (false, None) => {}
             (false, Some(_)) => {
-                self.full_since = None;
-                self.machine.handle_resumed(Instant::now());
+                self.aside().full_since = None;
+                self.machine.handle_resumed(clock::now());
                 self.drain(cx);
             }
         }
         if !self.app.is_full()
             && !self.closed
-            && let Some(post) = self.post.take()
+            && let Some(post) = self.aside.as_mut().and_then(|aside| aside.post.take())
         {
             self.on_post(post, cx);
         }
@@ -240,7 +262,7 @@ impl SessionTask {
 
     fn poll_read_probe(&mut self, cx: &mut Context<'_>, buf: &mut [u8]) {
         for turn in 0..READS {
-            let Some(probe) = &mut self.probe else {
+            let Some(probe) = self.conn(Which::Probe) else {
                 if turn > 0 {
                     // It has become the transport, whose turn to be read was before.
                     cx.waker().wake_by_ref();
@@ -256,25 +278,21 @@ impl SessionTask {
                 }
             }
         }
-        if self.probe.is_some() {
+        if self.has(Which::Probe) {
             cx.waker().wake_by_ref();
         }
     }
 
-    /// What was read before it could be taken: beyond the WebSocket handshake, or while the application took nothing more.
     fn read_early(&mut self, cx: &mut Context<'_>) {
-        let Some(ws) = &mut self.ws else { return };
-        if ws.early.is_empty() {
-            return;
-        }
-        let mut early = std::mem::take(&mut ws.early);
-        self.session.engine.budget.sub(std::mem::take(&mut self.early));
+        let Some(aside) = self.aside.as_mut().filter(|aside| !aside.early.is_empty()) else { return };
+        let mut early = std::mem::take(&mut aside.early);
+        self.session.engine.budget.sub(std::mem::take(&mut aside.early_counted));
         self.feed(&mut early, Which::Current, cx);
     }
 
     /// Bytes of a WebSocket.
     fn feed(&mut self, mut bytes: &mut [u8], mut which: Which, cx: &mut Context<'_>) {
-        let now = Instant::now();
+        let now = clock::now();
         let Some(mut decoder) = self.take_decoder(which) else { return };
         let held = decoder.buffered();
         loop {
@@ -297,11 +315,9 @@ impl SessionTask {
                 break;
             }
             if which == Which::Current && !bytes.is_empty() && self.app.is_full() {
-                if let Some(ws) = &mut self.ws {
-                    ws.early = bytes.to_vec();
-                    self.session.engine.budget.add(ws.early.len());
-                    self.early = ws.early.len();
-                }
+                self.session.engine.budget.add(bytes.len());
+                let aside = self.aside();
+                (aside.early, aside.early_counted) = (bytes.to_vec(), bytes.len());
                 break;
             }
         }
@@ -380,8 +396,8 @@ impl SessionTask {
     }
 
     /// Reads on in a POST, as long as the application takes its messages; then it is answered.
-    fn on_post(&mut self, mut post: Box<Post>, cx: &mut Context<'_>) {
-        let now = Instant::now();
+    fn on_post(&mut self, mut post: Post, cx: &mut Context<'_>) {
+        let now = clock::now();
         let version = self.session.version;
         let (mut outcome, mut waits, mut read) = (Ok(()), false, 0);
         let body = post.rest.take();
@@ -414,17 +430,16 @@ impl SessionTask {
             // Others come first.
             cx.waker().wake_by_ref();
         }
-        self.post = Some(post);
+        self.aside().post = Some(post);
     }
 
-    fn on_probe(&mut self, mut conn: WsConn, now: Instant, cx: &mut Context<'_>) {
+    fn on_probe(&mut self, mut conn: WsConn, mut early: Vec<u8>, now: Instant, cx: &mut Context<'_>) {
         conn.stream.attach();
         if !self.machine.handle_probe_open(now) {
             self.part(conn, &CLOSE_FRAME, cx);
             return;
         }
-        let mut early = std::mem::take(&mut conn.early);
-        self.probe = Some(Box::new(conn));
+        self.aside().probe = Some(conn);
         if !early.is_empty() {
             self.feed(&mut early, Which::Probe, cx);
         }
@@ -443,7 +458,7 @@ impl SessionTask {
             Which::Current => {
                 let mut frame = Vec::new();
                 ws::encode_close(&mut frame, violation.close_code(), "", None);
-                self.goodbye = Some(frame.into_boxed_slice());
+                self.aside().goodbye = Some(frame.into_boxed_slice());
                 self.machine.handle_transport_closed(CloseReason::TransportError);
             }
             Which::Probe => self.drop_probe(),
@@ -463,7 +478,7 @@ impl SessionTask {
 
     /// The probing WebSocket is gone; polling goes on.
     fn drop_probe(&mut self) {
-        if let Some(probe) = self.probe.take() {
+        if let Some(probe) = self.take_probe() {
             self.session.engine.budget.sub(probe.decoder.buffered());
         }
         self.machine.handle_probe_closed();
@@ -477,7 +492,7 @@ impl SessionTask {
             Which::Current => self.control(&Packet::frame(frame, Some(&self.session.engine.budget))),
             Which::Probe => {
                 // Half a frame would be the beginning of the next one.
-                if self.probe.as_mut().is_some_and(|probe| !probe.stream.try_write(cx, &frame)) {
+                if self.conn(Which::Probe).is_some_and(|probe| !probe.stream.try_write(cx, &frame)) {
                     self.drop_probe();
                 }
             }
@@ -498,7 +513,7 @@ impl SessionTask {
                 Output::ProbePong => {
                     let mut frame = Vec::with_capacity(8);
                     ws::encode_frame(&mut frame, OpCode::Text, false, b"3probe", None);
-                    if self.probe.as_mut().is_some_and(|probe| !probe.stream.try_write(cx, &frame)) {
+                    if self.conn(Which::Probe).is_some_and(|probe| !probe.stream.try_write(cx, &frame)) {
                         self.drop_probe();
                     }
                     self.noop();
@@ -506,8 +521,8 @@ impl SessionTask {
                 Output::Noop => self.noop(),
                 Output::Upgraded => self.upgraded(),
                 Output::CloseProbe => {
-                    if let Some(probe) = self.probe.take() {
-                        self.part(*probe, &CLOSE_FRAME, cx);
+                    if let Some(probe) = self.take_probe() {
+                        self.part(probe, &CLOSE_FRAME, cx);
                     }
                 }
                 Output::Finish => self.finish(cx),
@@ -530,9 +545,9 @@ impl SessionTask {
     }
 
     fn upgraded(&mut self) {
-        let Some(conn) = self.probe.take() else { return };
+        let Some(conn) = self.take_probe() else { return };
         let (wire, sink) = (conn.wire, conn.stream.sink());
-        self.ws = Some(*conn);
+        self.ws = Some(conn);
         self.session.set_transport(TransportKind::WebSocket);
         self.session.engine.metrics.upgrades.add(1);
         let waiting = self.session.shard.with(|state| state.switch(self.session.slot, wire, sink));
@@ -595,6 +610,9 @@ impl SessionTask {
         tracing::debug!(session = ?self.session, reason = reason.as_str(), "session closed");
         self.session.shard.remove_session(&self.session.sid);
         self.app.on_close(reason, cx);
+        if let Some(armed) = self.armed.take() {
+            self.session.shard.alarms.clear(self.session.slot, armed);
+        }
         let outbox = self.session.shard.with(|state| state.close(self.session.slot));
         let mut is_between_packets = true;
         if let Some(outbox) = outbox {
@@ -603,19 +621,23 @@ impl SessionTask {
                 drop(sender.send(Queue::from_iter([Arc::clone(&CLOSE_PACKET)])));
             }
         }
-        if let Some(probe) = self.probe.take() {
-            self.part(*probe, &CLOSE_FRAME, cx);
+        if let Some(probe) = self.take_probe() {
+            self.part(probe, &CLOSE_FRAME, cx);
         }
-        self.session.engine.budget.sub(std::mem::take(&mut self.early));
+        let aside = self.aside.as_deref_mut();
+        let (goodbye, counted) = aside.map_or((None, 0), |aside| {
+            (aside.post, aside.early) = (None, Vec::new());
+            (aside.goodbye.take(), std::mem::take(&mut aside.early_counted))
+        });
+        self.session.engine.budget.sub(counted);
         if let Some(ws) = self.ws.take() {
-            let frame = match (self.goodbye.take(), self.finishing) {
+            let frame = match (goodbye, self.finishing) {
                 (Some(frame), _) => Cow::Owned(frame.into_vec()),
                 (None, true) => Cow::Borrowed(&[][..]),
                 (None, false) => Cow::Borrowed(&CLOSE_FRAME[..]),
             };
             self.part(ws, if is_between_packets { &frame } else { &[] }, cx);
         }
-        self.post = None;
         self.session.engine.session_closed(reason);
     }
 
@@ -630,17 +652,24 @@ impl SessionTask {
         }
         let is_shut = conn.stream.poll_shutdown(cx).is_ready();
         self.session.engine.budget.sub(conn.decoder.buffered());
-        if self.linger.is_none() {
-            self.linger =
-                Some(Box::new(Linger { stream: conn.stream, is_shut, until: Instant::now() + LINGER }));
+        // There is one place: the session's own transport, the last to come, is read on rather than one that was refused before.
+        let is_last = self.closed;
+        let linger = &mut self.aside().linger;
+        if linger.is_none() || is_last {
+            let until = clock::now() + LINGER;
+            *linger = Some(Linger { stream: conn.stream, is_shut, until, sleep: None });
         }
     }
 
     fn poll_linger(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let Some(linger) = &mut self.linger else { return Poll::Ready(()) };
+        let Some(aside) = &mut self.aside else { return Poll::Ready(()) };
+        let Some(linger) = &mut aside.linger else { return Poll::Ready(()) };
         if !linger.is_shut {
             linger.is_shut = linger.stream.poll_shutdown(cx).is_ready();
         }
+        let until = linger.until.into();
+        let sleep = linger.sleep.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(until)));
+        let is_late = sleep.as_mut().poll(cx).is_ready();
         let poll = with_buffer(|buf| {
             for _ in 0..READS {
                 match linger.stream.poll_read(cx, buf) {
@@ -652,50 +681,42 @@ impl SessionTask {
             cx.waker().wake_by_ref();
             Poll::Pending
         });
-        if poll.is_ready() {
-            self.linger = None;
+        if poll.is_ready() || is_late {
+            aside.linger = None;
+            return Poll::Ready(());
         }
         poll
     }
 
     // --- time --------------------------------------------------------------------------------------------------
 
-    fn poll_timers(&mut self, cx: &mut Context<'_>, mut sleep: Pin<&mut Sleep>) {
-        loop {
-            let linger = self.linger.as_ref().map(|l| l.until);
-            let machine = if self.closed { None } else { self.machine_timeout() };
-            let Some(deadline) = [machine, self.app.poll_timeout(), linger].into_iter().flatten().min()
-            else {
-                return;
-            };
-            let deadline = deadline.checked_sub(TIMER_GRAIN).unwrap_or(deadline);
-            if self.armed.is_none_or(|armed| deadline < armed) {
-                sleep.as_mut().reset(deadline.into());
-                self.armed = Some(deadline);
-                if sleep.as_mut().poll(cx).is_pending() {
-                    return;
-                }
-            } else if !sleep.is_elapsed() && sleep.as_mut().poll(cx).is_pending() {
+    fn poll_timers(&mut self, cx: &mut Context<'_>) {
+        if self.session.take_ring() {
+            self.armed = None;
+            self.on_time(clock::now() + TIMER_GRAIN, cx);
+            if self.closed {
                 return;
             }
-            self.armed = None;
-            self.on_time(Instant::now() + TIMER_GRAIN, cx);
+        }
+        let deadline = [self.machine_timeout(), self.app.poll_timeout()].into_iter().flatten().min();
+        let Some(deadline) = deadline else { return };
+        let alarms = &self.session.shard.alarms;
+        let time = alarms.time(deadline.checked_sub(TIMER_GRAIN).unwrap_or(deadline));
+        if self.armed.is_none_or(|armed| time < armed) {
+            alarms.set(self.session.slot, self.armed.replace(time), time);
         }
     }
 
     /// While the application takes nothing, the pong may be among what was not read: the deadlines of an open session wait
     /// (design 8.3), but not for ever.
     fn machine_timeout(&self) -> Option<Instant> {
-        match self.full_since {
+        match self.full_since() {
             Some(since) if self.machine.state() == eio::State::Open => Some(since + MAX_PAUSE),
             _ => self.machine.poll_timeout(),
         }
     }
 
     fn on_time(&mut self, now: Instant, cx: &mut Context<'_>) {
-        if self.linger.as_ref().is_some_and(|l| l.until <= now) {
-            self.linger = None;
-        }
         if let Err(reason) = self.app.handle_timeout(now, cx) {
             self.machine.handle_transport_closed(reason);
             self.drain(cx);
@@ -703,7 +724,7 @@ impl SessionTask {
         if self.closed {
             return;
         }
-        match self.full_since {
+        match self.full_since() {
             Some(since) if self.machine.state() == eio::State::Open => {
                 if since + MAX_PAUSE <= now {
                     self.machine.handle_transport_closed(CloseReason::InboundOverflow);
@@ -714,12 +735,26 @@ impl SessionTask {
         self.drain(cx);
     }
 
+    // --- what is aside -----------------------------------------------------------------------------------------
+
+    fn aside(&mut self) -> &mut Aside {
+        self.aside.get_or_insert_default()
+    }
+
+    fn full_since(&self) -> Option<Instant> {
+        self.aside.as_ref()?.full_since
+    }
+
+    fn take_probe(&mut self) -> Option<WsConn> {
+        self.aside.as_mut()?.probe.take()
+    }
+
     // --- decoders ----------------------------------------------------------------------------------------------
 
     fn conn(&mut self, which: Which) -> Option<&mut WsConn> {
         match which {
             Which::Current => self.ws.as_mut(),
-            Which::Probe => self.probe.as_deref_mut(),
+            Which::Probe => self.aside.as_mut()?.probe.as_mut(),
         }
     }
 
@@ -739,6 +774,16 @@ impl SessionTask {
             Some(conn) => conn.decoder = decoder,
             None => self.session.engine.budget.sub(decoder.buffered()),
         }
+    }
+}
+
+impl Future for SessionTask {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let session = Arc::clone(&self.session);
+        let _turn = self.is_alone.then(|| Turn::begin(&session.shard));
+        self.poll_all(cx)
     }
 }
 

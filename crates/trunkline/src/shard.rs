@@ -12,6 +12,8 @@ use std::time::Instant;
 use parking_lot::Mutex;
 use slab::Slab;
 
+use crate::alarms::Alarms;
+use crate::clock;
 use crate::dirty::{Dirty, FEW};
 use crate::metrics::ShardCounters;
 use crate::outbox::{Mode, Outbox, PollSender, Sink};
@@ -21,10 +23,11 @@ use crate::sid::Id;
 use crate::slow::Shed;
 use crate::socket::Socket;
 use crate::turn;
+use crate::uring::Batches;
 use crate::wire::{Budget, Packet, Queue, Wire};
 
 /// Where a session's outbox is. The generation tells a later tenant of the same slot apart.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(crate) struct Slot {
     pub(crate) index: u32,
     pub(crate) generation: u32,
@@ -36,7 +39,10 @@ pub(crate) struct Shard {
     state: Mutex<State>,
     /// Sessions by their secret id.
     sessions: Mutex<HashMap<Id, Arc<Session>>>,
+    pub(crate) alarms: Alarms,
     pub(crate) counters: ShardCounters,
+    /// What writes for many receivers at once.
+    pub(crate) batches: Batches,
 }
 
 /// What the shard's lock guards.
@@ -89,7 +95,7 @@ const CONTROL_HEADROOM: usize = 64 * 1024;
 
 impl Shard {
     /// `limit`: the bound of one receiver's queue in bytes.
-    pub(crate) fn new(index: usize, limit: usize, budget: Arc<Budget>) -> Arc<Self> {
+    pub(crate) fn new(index: usize, limit: usize, budget: Arc<Budget>, batches: Batches) -> Arc<Self> {
         Arc::new(Self {
             index,
             state: Mutex::new(State {
@@ -105,7 +111,9 @@ impl Shard {
                 generation: 0,
             }),
             sessions: Mutex::new(HashMap::new()),
+            alarms: Alarms::new(clock::now()),
             counters: ShardCounters::default(),
+            batches,
         })
     }
 
@@ -141,6 +149,17 @@ impl Shard {
     /// All sessions, at this moment.
     pub(crate) fn sessions(&self) -> Vec<Arc<Session>> {
         self.sessions.lock().values().cloned().collect()
+    }
+
+    /// Wakes the sessions whose alarm has rung.
+    pub(crate) fn ring(&self, due: &mut Vec<Slot>) {
+        if due.is_empty() {
+            return;
+        }
+        let session = |state: &mut State, slot| state.get(slot)?.session.clone();
+        let sessions: Vec<_> =
+            self.with(|state| due.drain(..).filter_map(|slot| session(state, slot)).collect());
+        sessions.iter().for_each(|session| session.ring());
     }
 
     /// A packet for one receiver.
@@ -307,10 +326,10 @@ impl State {
         false
     }
 
-    /// Closes the receivers with the oldest unsent bytes until memory suffices, up to `most`, and tells how many.
-    pub(crate) fn shed(&mut self, most: usize) -> usize {
+    /// The receivers with the oldest unsent bytes, up to `most`, and the bytes of those that end already: they are free when the tasks of
+    /// those have ended.
+    pub(crate) fn slowest(&self, most: usize) -> (Vec<Slot>, usize) {
         let mut oldest: Vec<(Instant, Slot)> = Vec::new();
-        // What was begun is freed when the session's task has ended.
         let mut ending = 0;
         for (index, outbox) in &self.outboxes {
             if outbox.finishing {
@@ -321,22 +340,19 @@ impl State {
             }
         }
         oldest.sort_unstable_by_key(|(since, _)| *since);
-        let mut closed = 0;
-        for (_, slot) in oldest.into_iter().take(most) {
-            if !self.budget.is_over_without(ending) {
-                break;
-            }
-            if let Some(outbox) = self.get(slot) {
-                closed += 1;
-                outbox.finishing = true;
-                outbox.drop_unsent();
-                ending += outbox.bytes;
-                if let Some(session) = &outbox.session {
-                    session.command(Command::Close(trunkline_proto::eio::CloseReason::SlowReader));
-                }
-            }
+        (oldest.into_iter().take(most).map(|(_, slot)| slot).collect(), ending)
+    }
+
+    /// Closes a receiver that is still as slow. Gives what was not begun, to be dropped outside of the lock because attachments are the
+    /// application's, and how many bytes are left.
+    pub(crate) fn shed(&mut self, slot: Slot) -> Option<(Queue, usize)> {
+        let outbox = self.get(slot).filter(|outbox| !outbox.finishing && outbox.since.is_some())?;
+        outbox.finishing = true;
+        let unsent = outbox.take_unsent();
+        if let Some(session) = &outbox.session {
+            session.command(Command::Close(trunkline_proto::eio::CloseReason::SlowReader));
         }
-        closed
+        Some((unsent, outbox.bytes))
     }
 }
 

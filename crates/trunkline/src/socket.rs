@@ -8,7 +8,7 @@ use std::future::Future;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 use std::task::Poll;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use serde::de::DeserializeOwned;
@@ -18,6 +18,7 @@ use trunkline_proto::sio::{self, DisconnectReason, OwnedArgs};
 
 use crate::ack::{AckFuture, PendingAcks};
 use crate::broadcast::{Broadcast, IntoRooms};
+use crate::clock;
 use crate::config::Transport;
 use crate::error::EmitError;
 use crate::handler::{ErasedHandler, EventPhase, Handler, erase};
@@ -28,7 +29,7 @@ use crate::log::PLACEHOLDER;
 use crate::namespace::{Namespace, NamespaceCore, Outgoing};
 use crate::once::{ExactlyOnce, Keys};
 use crate::outbox::Mode;
-use crate::recovery::{NamespaceLog, is_final};
+use crate::recovery::NamespaceLog;
 use crate::rooms::{RoomEvent, Target};
 use crate::session::{Command, Session};
 use crate::shard::{self, Class, Push};
@@ -123,6 +124,8 @@ pub(crate) struct SocketCore {
     /// What was answered to events with a key.
     keys: OnceLock<Arc<Keys>>,
     extras: Mutex<Option<Box<Extras>>>,
+    /// There have been listeners of its own.
+    has_listened: AtomicBool,
 }
 
 /// What makes a socket known when it comes back.
@@ -179,6 +182,7 @@ impl Socket {
             keeps_ids: AtomicBool::new(false),
             keys: OnceLock::new(),
             extras: Mutex::new(extras),
+            has_listened: AtomicBool::new(false),
         }))
     }
 
@@ -623,16 +627,20 @@ impl Socket {
         assert!(!sio::is_reserved(event), "\"{event}\" is no event that clients send");
         self.0.namespace.io.check_states(&handler, event);
         let listener = SocketListener { event: Arc::from(event), handler: erase(handler), once };
+        self.0.has_listened.store(true, Ordering::Release);
         self.0.extras.lock().get_or_insert_default().listeners.push(listener);
     }
 
     /// Whether there are own listeners of an event.
     pub(crate) fn listens(&self, event: &str) -> bool {
-        self.0
-            .extras
-            .lock()
-            .as_ref()
-            .is_some_and(|extras| extras.listeners.iter().any(|l| &*l.event == event))
+        // Most sockets never have any, and are not locked for it.
+        self.0.has_listened.load(Ordering::Acquire)
+            && self
+                .0
+                .extras
+                .lock()
+                .as_ref()
+                .is_some_and(|extras| extras.listeners.iter().any(|l| &*l.event == event))
     }
 
     /// After its last handler: its listeners may hold the socket itself.
@@ -673,7 +681,7 @@ impl Socket {
         } else if let Some((log, recoverable)) = self.log() {
             // Its connection is lost: it is not to come back.
             if log.dismiss(&recoverable.pid) {
-                drop(self.0.namespace.kept_keys.left(recoverable.pid, Instant::now(), true));
+                drop(self.0.namespace.kept_keys.left(recoverable.pid, clock::now(), true));
             }
         }
         if close {
@@ -681,21 +689,25 @@ impl Socket {
         }
     }
 
-    /// Enters the namespace and `rooms`: from now on broadcasts reach it. The events are for [`NamespaceCore::tell_rooms`].
-    pub(crate) fn enter(&self, rooms: &[Arc<str>]) -> Vec<RoomEvent> {
+    /// Queues `connect`, and enters the namespace and `rooms`: from now on broadcasts reach it. All at once, since another thread may send
+    /// `connect` as soon as it is queued: who hears of its connection is in the rooms. The events are for [`NamespaceCore::tell_rooms`].
+    pub(crate) fn enter(&self, connect: Option<&Arc<Packet>>, rooms: &[Arc<str>]) -> (Push, Vec<RoomEvent>) {
         let mut events = Vec::new();
         let session = &self.0.session;
         self.0.namespace.entered();
         // Whoever finds it in the rooms finds it connected: all of it under the shard's lock.
-        session.shard.with(|state| {
+        let push = session.shard.with(|state| {
+            let push =
+                connect.map_or(Push::Taken, |connect| state.push(session.slot, connect, Class::Control));
             let member = state.rooms.insert(self.0.namespace.id, self, session.slot, &mut events);
             self.0.member.store(member, Ordering::Release);
             self.0.state.store(CONNECTED, Ordering::Release);
             for room in rooms {
                 state.rooms.join(member, self, room, &mut events);
             }
+            push
         });
-        events
+        (push, events)
     }
 
     /// Leaves the namespace: nothing reaches it any more, and its awaited answers end. False if it was not in it.
@@ -715,7 +727,7 @@ impl Socket {
             // Before it can come back.
             if let (Some(recoverable), Some(_)) = (&self.0.recoverable, &rooms) {
                 let kept = &self.0.namespace.kept_keys;
-                forgotten = kept.left(recoverable.pid, Instant::now(), is_final(reason));
+                forgotten = kept.left(recoverable.pid, clock::now(), !reason.recoverable());
             }
             rooms
         };

@@ -2,6 +2,7 @@
 //!
 //! [`Client`] runs against the real session: real WebSocket frames over an in-memory stream, the real decoders, timers and
 //! bounds. Only HTTP is left out, and with it `allow_request`, CORS and polling.
+//! Where a test has stopped the clock (`tokio::time::pause`), heartbeats, deadlines and recovery go by that.
 //!
 //! ```
 //! use trunkline::testing::Client;

@@ -51,3 +51,71 @@ pub(crate) fn defers(shard: &Shard) -> bool {
     }
     is_current
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::task::{Wake, Waker};
+
+    use super::*;
+    use crate::outbox::Sink;
+    use crate::shard::Class;
+    use crate::uring::Batches;
+    use crate::wire::{Budget, Packet, Wire};
+
+    #[derive(Default)]
+    struct Flusher(AtomicUsize);
+    impl Wake for Flusher {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// A shard whose flusher sleeps, and an outbox that is written by its session's task.
+    fn shard() -> (Arc<Shard>, Arc<Flusher>, crate::shard::Slot) {
+        let shard = Shard::new(0, 1_000, Budget::new(1_000_000), Batches::default());
+        let flusher = Arc::new(Flusher::default());
+        let slot = shard.with(|state| {
+            state.flusher = Some(Waker::from(Arc::clone(&flusher)));
+            state.open(Wire::Ws4, Sink::Task)
+        });
+        (shard, flusher, slot)
+    }
+
+    #[test]
+    fn the_flusher_is_woken_when_the_turn_ends() {
+        let (shard, flusher, slot) = shard();
+        let turn = Turn::begin(&shard);
+        shard.push(slot, &Packet::control("2"), Class::Control);
+        assert_eq!(flusher.0.load(Ordering::Relaxed), 0);
+        drop(turn);
+        assert_eq!(flusher.0.load(Ordering::Relaxed), 1);
+    }
+
+    #[test]
+    fn a_turn_holds_up_its_own_shard_and_thread_only() {
+        let (shard, flusher, slot) = shard();
+        let (other, _, _) = self::shard();
+        let _other = Turn::begin(&other);
+        shard.push(slot, &Packet::control("2"), Class::Control);
+        assert_eq!(flusher.0.load(Ordering::Relaxed), 1, "another shard's flusher");
+
+        let (shard, flusher, slot) = self::shard();
+        let _turn = Turn::begin(&shard);
+        std::thread::scope(|scope| {
+            scope.spawn(|| shard.push(slot, &Packet::control("2"), Class::Control));
+        });
+        assert_eq!(flusher.0.load(Ordering::Relaxed), 1, "an emit from another thread");
+    }
+
+    #[test]
+    fn what_a_turn_wrote_itself_wakes_nobody() {
+        let (shard, flusher, slot) = shard();
+        let turn = Turn::begin(&shard);
+        shard.push(slot, &Packet::control("2"), Class::Control);
+        assert!(shard.with(|state| state.dirty.take_only(slot)));
+        drop(turn);
+        assert_eq!(flusher.0.load(Ordering::Relaxed), 0);
+    }
+}

@@ -481,6 +481,9 @@ impl Budget {
     }
 
     pub(crate) fn add(&self, bytes: usize) {
+        if bytes == 0 {
+            return;
+        }
         self.used.fetch_add(bytes, Ordering::Relaxed);
     }
 
@@ -491,6 +494,9 @@ impl Budget {
     }
 
     pub(crate) fn sub(&self, bytes: usize) {
+        if bytes == 0 {
+            return;
+        }
         let before = self.used.fetch_sub(bytes, Ordering::Relaxed);
         debug_assert!(before >= bytes, "given back more than was taken");
         if before < bytes {

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use sio_support::{ended, raw, serve};
 use trunkline::testing::Client;
 use trunkline::{Args, Binary, Data, Io, Reply, Socket, Value};
-use trunkline_testkit::Frame;
+use trunkline_testkit::{Frame, uring};
 
 #[derive(Serialize, Deserialize, Clone, PartialEq, Debug)]
 struct File {
@@ -51,8 +51,8 @@ fn file() -> File {
 }
 
 async fn both(test: impl AsyncFn(Io)) {
-    test(Io::builder().shards(1).build()).await;
-    test(Io::builder().shards(1).msgpack().build()).await;
+    test(Io::builder().uring(uring()).shards(1).build()).await;
+    test(Io::builder().uring(uring()).shards(1).msgpack().build()).await;
 }
 
 #[tokio::test]
@@ -127,7 +127,7 @@ async fn a_broadcast_with_attachments_arrives_whole_and_in_order() {
 
 #[tokio::test]
 async fn attachments_on_the_wire_are_those_of_the_protocol() {
-    let io = Io::builder().shards(1).build();
+    let io = Io::builder().uring(uring()).shards(1).build();
     io.of("/").on("x", async |Args((a, b)): Args<(Binary, Binary)>| Reply(Args((b, "mid", a))));
     let server = serve(&io, 1);
     let (mut ws, _) = raw(&server, 4).await;
@@ -146,7 +146,7 @@ async fn attachments_on_the_wire_are_those_of_the_protocol() {
 
 #[tokio::test]
 async fn a_msgpack_server_takes_no_text() {
-    let io = Io::builder().shards(1).msgpack().build();
+    let io = Io::builder().uring(uring()).shards(1).msgpack().build();
     let server = serve(&io, 1);
     let (mut ws, _) = raw(&server, 4).await;
     ws.send("40").await;
@@ -156,7 +156,7 @@ async fn a_msgpack_server_takes_no_text() {
 
 #[tokio::test]
 async fn broken_msgpack_closes_the_connection_and_nothing_else() {
-    let io = Io::builder().shards(1).msgpack().build();
+    let io = Io::builder().uring(uring()).shards(1).msgpack().build();
     io.of("/").on("live", async || {});
     let bystander = Client::connect(&io, "/", None).await.unwrap();
     for bad in [

@@ -6,41 +6,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use sio_support::{Log, log_disconnects, logged, logged_with, settle};
+use bytes::Bytes;
+use sio_support::{LIMIT, Log, block, connect, kib, log_disconnects, logged, logged_with, narrow, settle};
 use tokio::sync::Semaphore;
-use trunkline::testing::{Client, Connect, End};
-use trunkline::{AckError, Data, EmitError, HandlerError, Io, Socket, State};
+use trunkline::testing::End;
+use trunkline::{AckError, Binary, Data, EmitError, HandlerError, Io, Socket, State};
 use trunkline_testkit::{eventually, within};
-
-/// Bytes on their way to a client in these tests.
-const BUFFER: usize = 1024;
-/// A send buffer that some packets fill.
-const LIMIT: usize = 16 * 1024;
-
-fn narrow() -> (Io, Log) {
-    let (io, log) = logged_with(|builder| builder.max_send_buffer(LIMIT));
-    log_disconnects(io.of("/"));
-    (io, log)
-}
-
-async fn connect(io: &Io) -> (Client, Socket) {
-    let client = Connect::new().buffer(BUFFER).to(io, "/", None).await.unwrap();
-    let socket = io.socket(client.id()).unwrap();
-    (client, socket)
-}
-
-fn kib() -> String {
-    "x".repeat(1000)
-}
-
-/// Fills a client's line until its task cannot write on.
-async fn block(client: &Client, socket: &Socket) {
-    client.hold_reading(true);
-    for _ in 0..8 {
-        socket.emit("fill", kib()).unwrap();
-        settle().await;
-    }
-}
 
 #[tokio::test]
 async fn a_full_queue_takes_nothing_and_tells_when_it_is_drained() {
@@ -265,4 +236,49 @@ async fn events_without_a_handler_cost_nothing() {
     }
     eventually("all events", || io.metrics().packets_in == 1001).await;
     eventually("memory is given back", || io.metrics().memory == 0).await;
+}
+
+/// Bytes of the application whose end asks the server something, as a buffer's that goes back to a pool may.
+struct Asking {
+    io: Io,
+    /// How many have ended, and how many of them got no answer.
+    ended: Arc<[AtomicU32; 2]>,
+}
+
+impl AsRef<[u8]> for Asking {
+    fn as_ref(&self) -> &[u8] {
+        &[7; 4096]
+    }
+}
+
+impl Drop for Asking {
+    fn drop(&mut self) {
+        let (answer, answered) = std::sync::mpsc::channel();
+        let io = self.io.clone();
+        std::thread::spawn(move || answer.send(io.to("room").count()));
+        self.ended[0].fetch_add(1, Ordering::Relaxed);
+        // Whoever drops it must not hold what the other thread waits for.
+        if answered.recv_timeout(Duration::from_secs(2)).is_err() {
+            self.ended[1].fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+#[tokio::test]
+async fn attachments_end_outside_of_all_locks_when_memory_is_short() {
+    let (io, log) = logged_with(|builder| builder.max_memory(64 * 1024));
+    log_disconnects(io.of("/"));
+    let (client, socket) = connect(&io).await;
+    client.hold_reading(true);
+    let ended = Arc::<[AtomicU32; 2]>::default();
+    let asking = || Bytes::from_owner(Asking { io: io.clone(), ended: Arc::clone(&ended) });
+    while socket.emit("n", Binary::from(asking())).is_ok() {
+        settle().await;
+    }
+    assert_eq!(log.next().await, "/: slow reader");
+    drop((client, socket));
+    eventually("memory is given back", || io.metrics().memory == 0).await;
+    let [all, unanswered] = &*ended;
+    assert!(all.load(Ordering::Relaxed) >= 10, "{ended:?}");
+    assert_eq!(unanswered.load(Ordering::Relaxed), 0, "{ended:?}");
 }

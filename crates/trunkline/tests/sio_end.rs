@@ -3,11 +3,12 @@
 mod sio_support;
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use sio_support::{Log, logged, serve, settle};
+use sio_support::{Log, log_disconnects, logged, logged_with, serve, settle};
 use trunkline::testing::{Client, End};
 use trunkline::{Data, Io, Socket, State};
-use trunkline_testkit::{Conn, Http, Request, eventually};
+use trunkline_testkit::{Conn, Http, Request, eventually, uring};
 
 #[tokio::test]
 async fn a_thousand_clients_leave_nothing_behind() {
@@ -57,7 +58,7 @@ async fn a_thousand_clients_leave_nothing_behind() {
 
 /// A server that uses everything, and knows `probe`.
 fn furnished(probe: &Arc<()>) -> Io {
-    let io = Io::builder().shards(2).state(Arc::clone(probe)).state(Log::default()).build();
+    let io = Io::builder().uring(uring()).shards(2).state(Arc::clone(probe)).state(Log::default()).build();
     let kept = Arc::clone(probe);
     io.of("/a").on("x", move |socket: Socket, State(_): State<Arc<()>>| {
         let _kept = Arc::clone(&kept);
@@ -119,7 +120,7 @@ fn a_server_whose_runtime_ended_is_freed() {
 #[tokio::test]
 async fn a_closed_server_ends_its_clients_after_what_is_queued_and_answers_503() {
     let (io, log) = logged();
-    sio_support::log_disconnects(io.of("/"));
+    log_disconnects(io.of("/"));
     let server = serve(&io, 1);
     let mut client = Client::connect(&io, "/", None).await.unwrap();
     io.emit("last words", 1).unwrap();
@@ -150,7 +151,7 @@ async fn closing_waits_for_disconnect_handlers() {
 
 #[tokio::test]
 async fn closing_does_not_wait_for_ever_for_who_does_not_read() {
-    let (io, _) = sio_support::logged_with(|b| b.close_timeout(std::time::Duration::from_millis(50)));
+    let (io, _) = logged_with(|b| b.close_timeout(Duration::from_millis(50)));
     let stuck = trunkline::testing::Connect::new().buffer(64).to(&io, "/", None).await.unwrap();
     stuck.hold_reading(true);
     for _ in 0..20 {
@@ -163,7 +164,7 @@ async fn closing_does_not_wait_for_ever_for_who_does_not_read() {
 
 #[tokio::test(start_paused = true)]
 async fn a_paced_close_ends_so_many_in_a_second_and_takes_no_new_ones() {
-    let io = Io::builder().shards(2).build();
+    let io = Io::builder().uring(uring()).shards(2).build();
     let mut clients = Vec::new();
     for _ in 0..100 {
         clients.push(Client::connect(&io, "/", None).await.unwrap());
@@ -175,14 +176,41 @@ async fn a_paced_close_ends_so_many_in_a_second_and_takes_no_new_ones() {
     });
     let mut left = Vec::new();
     for _ in 0..3 {
-        tokio::time::sleep(std::time::Duration::from_millis(990)).await;
+        tokio::time::sleep(Duration::from_millis(990)).await;
         left.push(io.session_count());
     }
     // Two at once every 50 ms, the first at the start.
     assert_eq!(left, [60, 20, 0]);
     closing.await.unwrap();
-    assert!(began.elapsed() >= std::time::Duration::from_millis(2_450));
+    assert!(began.elapsed() >= Duration::from_millis(2_450));
     for mut client in clients {
         assert_eq!(client.ended().await, Ok(End::Connection));
     }
+}
+
+#[tokio::test]
+async fn a_socket_that_has_left_is_freed_while_its_connection_stays() {
+    let (io, log) = logged_with(|builder| builder.ping_interval(Duration::from_secs(3600)));
+    let client = Client::connect(&io, "/", None).await.unwrap();
+    for name in ["/leaves", "/is-sent-away"] {
+        log_disconnects(io.of(name));
+        let other = client.enter(name, None).await.unwrap();
+        let socket = io.of(name).socket(other.id()).unwrap();
+        let probe = Arc::new(());
+        socket.insert(Arc::clone(&probe));
+        match name {
+            "/leaves" => {
+                drop(socket);
+                other.disconnect();
+                assert_eq!(log.next().await, "/leaves: client namespace disconnect");
+            }
+            _ => {
+                socket.disconnect(false);
+                drop(socket);
+                assert_eq!(log.next().await, "/is-sent-away: server namespace disconnect");
+            }
+        }
+        is_freed(&probe).await;
+    }
+    assert_eq!(io.session_count(), 1);
 }

@@ -8,7 +8,7 @@ use sio_support::{Log, ended, log_disconnects, logged, logged_with, raw, serve};
 use tokio::sync::Notify;
 use trunkline::testing::{Client, End};
 use trunkline::{Data, DisconnectReason, Io, Socket, State};
-use trunkline_testkit::eventually;
+use trunkline_testkit::{eventually, uring};
 
 /// Opens a handler's way on.
 #[derive(Clone, Default)]
@@ -220,7 +220,7 @@ async fn a_socket_disconnected_by_its_connect_handler_sees_a_whole_life() {
 async fn however_many_end_a_socket_its_handlers_are_told_once() {
     const SOCKETS: usize = 400;
     let log = Log::default();
-    let io = Io::builder().shards(2).state(log.clone()).build();
+    let io = Io::builder().uring(uring()).shards(2).state(log.clone()).build();
     io.of("/a");
     for name in ["/", "/a"] {
         io.of(name)
@@ -258,7 +258,7 @@ async fn however_many_end_a_socket_its_handlers_are_told_once() {
 /// A client may come back as soon as it is told that it was taken out, though the server is not yet done with that.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_client_taken_out_may_come_back_at_once() {
-    let io = Io::builder().shards(1).build();
+    let io = Io::builder().uring(uring()).shards(1).build();
     io.of("/a");
     let client = Client::connect(&io, "/", None).await.unwrap();
     for _ in 0..500 {

@@ -9,7 +9,7 @@ use serde_json::json;
 use sio_support::{raw, serve};
 use trunkline::testing::Client;
 use trunkline::{Args, Data, Io, Reply, Socket, Value};
-use trunkline_testkit::{Frame, TestServer, Ws, eventually, resident_bytes};
+use trunkline_testkit::{Frame, TestServer, Ws, eventually, resident_bytes, uring};
 
 /// What becomes of a client that sends something.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -29,7 +29,7 @@ fn text(text: impl Into<String>) -> Message {
 }
 
 fn server() -> Io {
-    let io = Io::builder().shards(2).build();
+    let io = Io::builder().uring(uring()).shards(2).build();
     io.of("/")
         .on("echo", async |Args(args): Args<Vec<Value>>| Reply(Args(args)))
         .on("number", async |Data(n): Data<u32>| Reply(n))

@@ -3,30 +3,10 @@
 mod sio_support;
 
 use serde_json::{Value, json};
-use sio_support::{Log, log_disconnects, logged_with, settle};
+use sio_support::{BUFFER, LIMIT, connect, kib, log_disconnects, logged_with, narrow, settle};
 use trunkline::testing::{Client, Connect};
-use trunkline::{Args, Binary, Broadcast, EmitError, Io, Recovery, SlowReaders, Socket};
+use trunkline::{Args, Binary, Broadcast, EmitError, Recovery, SlowReaders};
 use trunkline_testkit::{eventually, within};
-
-/// Bytes on their way to a client in these tests.
-const BUFFER: usize = 1024;
-const LIMIT: usize = 16 * 1024;
-
-fn narrow() -> (Io, Log) {
-    let (io, log) = logged_with(|builder| builder.max_send_buffer(LIMIT));
-    log_disconnects(io.of("/"));
-    (io, log)
-}
-
-async fn connect(io: &Io) -> (Client, Socket) {
-    let client = Connect::new().buffer(BUFFER).to(io, "/", None).await.unwrap();
-    let socket = io.socket(client.id()).unwrap();
-    (client, socket)
-}
-
-fn kib() -> String {
-    "x".repeat(1000)
-}
 
 /// The first arguments of all events up to `last`, which ends the test's sending.
 async fn numbers(client: &mut Client, last: u64) -> Vec<u64> {

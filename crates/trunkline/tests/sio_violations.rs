@@ -2,9 +2,11 @@
 
 mod sio_support;
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use sio_support::{Log, log_disconnects, logged, logged_with};
+use sio_support::{Log, block, connect, log_disconnects, logged, logged_with, settle};
+use tokio::sync::Semaphore;
 use trunkline::testing::{Client, End};
 use trunkline::{Io, Socket, State};
 
@@ -170,4 +172,27 @@ async fn a_packet_under_way_to_a_socket_that_the_server_disconnects_breaks_no_ru
     let again = client.enter("/a", None).await.expect("may come back");
     again.emit_with_ack::<()>("live", ()).await.unwrap();
     assert_eq!(io.metrics().violations, 0);
+}
+
+/// Lets checks go on.
+#[derive(Clone)]
+struct Gate(Arc<Semaphore>);
+
+#[tokio::test]
+async fn who_broke_a_rule_enters_nothing_any_more() {
+    let gate = Gate(Arc::new(Semaphore::new(0)));
+    let (io, log) = logged_with(|builder| builder.state(gate.clone()));
+    log_disconnects(io.of("/"));
+    io.of("/slow")
+        .check(async |State(gate): State<Gate>| gate.0.acquire().await.map(drop).map_err(|_| "closed"))
+        .on_connect(async |State(log): State<Log>| log.say("entered"));
+    let (client, socket) = connect(&io).await;
+    // So that the end of the connection takes its time.
+    block(&client, &socket).await;
+    client.send_text("0/slow,");
+    client.send_text("2/nowhere,[\"x\"]");
+    assert_eq!(log.next().await, "/: forced server close");
+    gate.0.add_permits(1);
+    settle().await;
+    assert_eq!((log.now(), io.of("/slow").socket_count(), io.session_count()), (Vec::<String>::new(), 0, 1));
 }

@@ -1,11 +1,13 @@
 //! The events of the contract.
 
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use tokio::sync::watch;
 use trunkline::{
-    Ack, Admission, Args, BroadcastError, Data, DisconnectReason, EmitError, HandlerError, Handshake, Io,
-    Namespace, Refusal, Reply, Socket, Value,
+    Ack, Admission, Args, BroadcastError, Data, DisconnectReason, EmitError, ExactlyOnce, HandlerError,
+    Handshake, Io, Namespace, Refusal, Reply, Socket, State, Value,
 };
 
 /// How many `count` events came, and whether in order.
@@ -24,6 +26,37 @@ pub(crate) fn register(io: &Io) {
         Err::<(), _>(Refusal::new("refused").data(data))
     });
     io.of("/watch");
+    io.of("/once")
+        .exactly_once(ExactlyOnce::new())
+        .on("hold", async |Data(key): Data<String>, State(held): State<Held>| {
+            held.0.send_modify(|keys| keys.entry(key.clone()).or_default().count += 1);
+            Reply(held.count(&key, |key| key.is_released).await)
+        })
+        .on("held", async |Data(key): Data<String>, State(held): State<Held>| {
+            Reply(held.count(&key, |key| key.count > 0).await)
+        })
+        .on("release", async |Data(key): Data<String>, State(held): State<Held>| {
+            held.0.send_modify(|keys| keys.entry(key).or_default().is_released = true);
+        });
+}
+
+/// How often which key was held in `/once`.
+#[derive(Clone, Default)]
+pub(crate) struct Held(Arc<watch::Sender<HashMap<String, Key>>>);
+
+#[derive(Default)]
+struct Key {
+    count: u32,
+    is_released: bool,
+}
+
+impl Held {
+    /// The count of a key, once it is as `wanted`.
+    async fn count(&self, key: &str, wanted: impl Fn(&Key) -> bool) -> u32 {
+        let mut keys = self.0.subscribe();
+        let keys = keys.wait_for(|keys| keys.get(key).is_some_and(&wanted)).await;
+        keys.ok().and_then(|keys| keys.get(key).map(|key| key.count)).unwrap_or_default()
+    }
 }
 
 fn ordinary(ns: Namespace) -> Namespace {

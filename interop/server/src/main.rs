@@ -60,7 +60,8 @@ fn io(options: &Options) -> Io {
         .shards(options.shards)
         .ping_interval(options.ping_interval)
         .ping_timeout(options.ping_timeout)
-        .max_payload(options.max_payload);
+        .max_payload(options.max_payload)
+        .state(handlers::Held::default());
     if let Some(time) = options.recovery {
         builder = builder.recovery(Recovery::memory().max_disconnection(time));
     }

@@ -7,9 +7,10 @@ export class OfflineBuffer {
      */
     constructor(options: import("./types.js").SocketOptions["offlineBuffer"], drop: (packet: Packet, why: "full" | "age") => void);
     _keepsLast: boolean;
-    _maxCount: number;
-    _maxBytes: number;
-    _maxAge: number;
+    _maxCount: any;
+    _kept: any;
+    _maxBytes: any;
+    _maxAge: any;
     _drop: (packet: Packet, why: "full" | "age") => void;
     /**
      * @param {Packet} packet
@@ -25,11 +26,6 @@ export class OfflineBuffer {
     }[];
     /** The packets that wait. */
     _packets(): import("./parser.js").Packet[];
-    /**
-     * Whether a packet with this acknowledgement id waits.
-     * @param {number} id
-     */
-    _has(id: number): boolean;
     /**
      * Takes out the packet with this acknowledgement id, if it still waits.
      * @param {number} id

@@ -1,10 +1,10 @@
 /**
- * Listens until the returned function is called.
+ * Listens until the returned function is called; not even an event that is under way is heard after that.
  * @param {any} emitter
  * @param {string} event
  * @param {(...args: any[]) => void} listener
  */
-export function subscribe(emitter: any, event: string, listener: (...args: any[]) => void): () => any;
+export function subscribe(emitter: any, event: string, listener: (...args: any[]) => void): () => void;
 /** @typedef {import("./types.js").EventsMap} EventsMap */
 /**
  * `Reserved` are the events of the library, `Listen` those of the application.

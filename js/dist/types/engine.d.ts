@@ -26,7 +26,7 @@ export class Engine extends Emitter<import("./types.js").EngineEvents, {}> {
     pingInterval: any;
     pingTimeout: any;
     maxPayload: any;
-    upgrades: any;
+    upgrades: any[] | undefined;
     /**
      * Whether the server has been silent for too long, even if no timer has noticed yet.
      * @internal

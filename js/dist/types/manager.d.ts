@@ -35,9 +35,9 @@ export class Manager<ListenEvents extends import("./types.js").EventsMap = impor
     /**
      * The server did what the protocol does not allow.
      * @internal
-     * @param {string} message
+     * @param {any} error
      */
-    _violated(message: string): void;
+    _violated(error: any): void;
     /** @param {boolean} [value] false also ends a reconnection under way */
     reconnection(value?: boolean): any;
     /** @param {number} [value] */

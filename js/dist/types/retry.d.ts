@@ -21,11 +21,8 @@ export class RetryQueue {
      * @param {any} flags
      */
     push(args: any[], flags: any): any;
-    /**
-     * Sends the first event unless it is under way; `again`: even then, because what was sent got lost with its connection.
-     * @param {boolean} [again]
-     */
-    _drain(again?: boolean): void;
+    /** Sends the first event, unless its answer is awaited: that ends with the answer, in time, or with the connection. */
+    _drain(): void;
     #private;
 }
 export type Retried = {

@@ -21,7 +21,7 @@ export type AllButLast<A extends any[]> = A extends [...infer T, any] ? T : any[
 /**
  * The first argument of an acknowledgement that is not the error in front: what `emitWithAck` resolves with.
  */
-export type AckValue<F> = F extends (error: Error, value: infer V, ...rest: any[]) => any ? V : F extends (value: infer V, ...rest: any[]) => any ? V : any;
+export type AckValue<F> = F extends (...values: infer V) => any ? 0 extends V[0] & 1 ? any : NonNullable<V[0]> extends Error ? V[1] : V[0] : any;
 /**
  * An event whose acknowledgement, if it takes one, is called with an error in front: what `timeout()` makes of it.
  */
@@ -77,7 +77,7 @@ export type AuthOption = Auth | ((send: (auth: Auth) => void) => Auth | void | P
 /**
  * What is kept of events that are emitted while there is no connection. All bounds hold together.
  * - `policy`: `"all"` (default): what does not fit any more is dropped; `"last"`: the oldest are dropped for the newest;
- *   `"none"`: everything is dropped, as with a `maxCount` of 0.
+ *   `"none"`: everything is dropped.
  * - `maxCount`: packets, default 10,000. `maxBytes`: default 16 MiB. `maxAge`: ms, default unlimited.
  * - `onDrop`: called with the event's arguments and why it was dropped.
  */

@@ -95,6 +95,7 @@ export class Polling extends Transport {
     const { opts } = this;
     const { signal } = this.#abort;
     const { fetch = globalThis.fetch, withCredentials, requestTimeout, extraHeaders } = opts;
+    let description;
     let context;
     try {
       const response = await fetch(this._url("http", opts.timestampRequests !== false), {
@@ -105,18 +106,15 @@ export class Polling extends Transport {
         signal: requestTimeout ? AbortSignal.any([signal, AbortSignal.timeout(requestTimeout)]) : signal,
       });
       opts.cookies?._keep(response);
-      context = { status: response.status, responseText: await response.text() };
-      if (response.ok) return context.responseText;
+      const responseText = await response.text();
+      if (response.ok) return responseText;
+      description = response.status;
+      context = { status: description, responseText };
     } catch (error) {
-      if (!signal.aborted) this._failed(message(method), error);
-      return;
+      if (signal.aborted) return;
+      description = error;
     }
-    this._failed(message(method), context.status, context);
+    // The name that applications know.
+    this._failed(`xhr ${method === "GET" ? "poll" : "post"} error`, description, context);
   }
 }
-
-/**
- * The names that applications know.
- * @param {string} method
- */
-const message = (method) => `xhr ${method === "GET" ? "poll" : "post"} error`;

@@ -61,8 +61,8 @@ pub(crate) struct Asked<W> {
 /// What is to be done, in order.
 #[derive(Debug)]
 pub(crate) enum Output<W> {
-    /// Open a connection; to be answered with `handle_opened` or `handle_open_failed`.
-    Open,
+    /// Open a connection; to be answered with `handle_opened` or `handle_open_failed` and the same number.
+    Open { opening: u64 },
     /// Close the connection, or give up opening one, after what was sent before.
     Close,
     /// Send a packet.

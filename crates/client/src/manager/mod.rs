@@ -53,6 +53,8 @@ pub(crate) struct Manager<W> {
     reconnecting: bool,
     /// Whether the opening under way belongs to a reconnection.
     opening_again: bool,
+    /// Counts the openings, so that what becomes of one that was given up is not taken for the next one's.
+    openings: u64,
     skip_reconnect: bool,
     reconnect_at: Option<Instant>,
     is_shut: bool,
@@ -95,6 +97,7 @@ impl<W> Manager<W> {
             link: Link::Closed,
             reconnecting: false,
             opening_again: false,
+            openings: 0,
             skip_reconnect: false,
             reconnect_at: None,
             is_shut: false,
@@ -146,7 +149,13 @@ impl<W> Manager<W> {
         self.namespaces.get(nsp.0).is_some_and(Namespace::is_connected)
     }
 
+    /// Whether a namespace is connected, or will be without anybody's asking.
     pub(crate) fn is_active(&self, nsp: Nsp) -> bool {
+        self.is_wanted(nsp) && self.is_trying()
+    }
+
+    /// Whether a namespace is to be connected whenever there is a connection.
+    fn is_wanted(&self, nsp: Nsp) -> bool {
         self.namespaces.get(nsp.0).is_some_and(|namespace| namespace.active)
     }
 
@@ -155,8 +164,9 @@ impl<W> Manager<W> {
         self.namespaces.get(nsp.0).is_some_and(|namespace| !namespace.was_asked)
     }
 
+    /// Of the present connection, or of the last one.
     pub(crate) fn is_recovered(&self, nsp: Nsp) -> bool {
-        self.namespaces.get(nsp.0).is_some_and(|namespace| namespace.is_connected() && namespace.recovered)
+        self.namespaces.get(nsp.0).is_some_and(|namespace| namespace.recovered)
     }
 
     pub(crate) fn id(&self, nsp: Nsp) -> Option<&str> {
@@ -202,7 +212,12 @@ impl<W> Manager<W> {
     /// Connects a namespace, and the connection if need be (`socket.connect()`).
     pub(crate) fn connect(&mut self, nsp: Nsp, now: Instant) {
         let Some(namespace) = self.namespaces.get_mut(nsp.0) else { return };
-        if self.is_shut || namespace.active {
+        if self.is_shut {
+            return;
+        }
+        if namespace.active {
+            // The attempts may be used up, or there are none.
+            self.open();
             return;
         }
         namespace.active = true;
@@ -249,8 +264,8 @@ impl<W> Manager<W> {
     // What happened.
 
     /// The connection is open.
-    pub(crate) fn handle_opened(&mut self, patience: Duration, moment: Moment) {
-        if self.link != Link::Opening {
+    pub(crate) fn handle_opened(&mut self, opening: u64, patience: Duration, moment: Moment) {
+        if !self.is_opening(opening) {
             return;
         }
         self.link =
@@ -259,7 +274,7 @@ impl<W> Manager<W> {
         self.transport = (0, true);
         self.decoder = Decoder::new(self.settings.parser, self.settings.decoder);
         for nsp in self.all() {
-            if self.is_active(nsp) {
+            if self.is_wanted(nsp) {
                 self.enter(nsp, now);
             }
         }
@@ -271,14 +286,14 @@ impl<W> Manager<W> {
         }
     }
 
-    /// The connection could not be opened.
-    pub(crate) fn handle_open_failed(&mut self, error: &ConnectError, now: Instant) {
-        if self.link != Link::Opening {
-            return;
+    /// The connection could not be opened. False if that was given up meanwhile.
+    pub(crate) fn handle_open_failed(&mut self, opening: u64, error: &ConnectError, now: Instant) -> bool {
+        if !self.is_opening(opening) {
+            return false;
         }
         self.link = Link::Closed;
         for nsp in self.all() {
-            if self.is_active(nsp) {
+            if self.is_wanted(nsp) {
                 self.fail(nsp, error.clone());
             }
         }
@@ -288,6 +303,7 @@ impl<W> Manager<W> {
         } else {
             self.reconnect(None, now);
         }
+        true
     }
 
     /// The connection was lost.
@@ -414,8 +430,13 @@ impl<W> Manager<W> {
             self.skip_reconnect = false;
             self.opening_again = again;
             self.link = Link::Opening;
-            self.outputs.push_back(Output::Open);
+            self.openings += 1;
+            self.outputs.push_back(Output::Open { opening: self.openings });
         }
+    }
+
+    fn is_opening(&self, opening: u64) -> bool {
+        self.link == Link::Opening && self.openings == opening
     }
 
     /// Plans the next attempt, if there is to be one; `failed` is why the last one did.

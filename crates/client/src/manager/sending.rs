@@ -33,8 +33,13 @@ impl<W> Manager<W> {
         }
         if volatile && !self.is_writable() {
             // Dropped, as asked for; an answer cannot come, and a wait for it ends by its timeout in the reference.
-            if let Some(asked) = ack {
-                self.wait(nsp, asked, false, now);
+            match ack {
+                Some(Asked { timeout: None, waiter: Some(waiter), .. }) => {
+                    let result = Err(NoAnswer::Disconnected);
+                    self.outputs.push_back(Output::Answer { waiter, result });
+                }
+                Some(asked) => self.wait(nsp, asked, false, now),
+                None => {}
             }
             return Ok(());
         }

@@ -54,7 +54,7 @@ impl Rig {
     fn did(&mut self) -> Vec<Did> {
         std::iter::from_fn(|| self.manager.poll_output())
             .map(|output| match output {
-                Output::Open => Did::Open,
+                Output::Open { .. } => Did::Open,
                 Output::Close => Did::Close,
                 Output::Send { message, .. } => {
                     Did::Sent(String::from_utf8(message.head.to_vec()).expect("text"))
@@ -75,10 +75,18 @@ impl Rig {
     }
 
     fn open(&mut self) {
-        self.manager.handle_opened(45 * SECOND, self.moment());
+        self.opened();
         let attempt = self.manager.auth_attempts;
         self.manager.handle_auth(self.nsp, attempt, Ok(None), self.now);
         self.manager.handle_text(r#"0{"sid":"id"}"#, self.now);
+    }
+
+    fn opened(&mut self) {
+        self.manager.handle_opened(self.manager.openings, 45 * SECOND, self.moment());
+    }
+
+    fn open_failed(&mut self) {
+        self.manager.handle_open_failed(self.manager.openings, &ConnectError::Timeout, self.now);
     }
 
     fn lose(&mut self) {
@@ -135,7 +143,7 @@ fn connecting_goes_step_by_step_and_nothing_is_sent_too_early() {
     assert_eq!(rig.did(), []);
     rig.manager.connect(rig.nsp, rig.now);
     assert_eq!(rig.did(), [Did::Open]);
-    rig.manager.handle_opened(45 * SECOND, rig.moment());
+    rig.opened();
     assert_eq!(rig.did(), [Did::Auth(1)]);
     rig.manager.handle_auth(rig.nsp, 1, Ok(None), rig.now);
     assert_eq!(rig.did(), [sent("0")]);
@@ -151,7 +159,7 @@ fn connecting_goes_step_by_step_and_nothing_is_sent_too_early() {
 fn a_late_answer_of_the_auth_function_is_for_nobody() {
     let mut rig = Rig::new(plain(), Sending::default());
     rig.manager.connect(rig.nsp, rig.now);
-    rig.manager.handle_opened(45 * SECOND, rig.moment());
+    rig.opened();
     rig.lose();
     rig.did();
     rig.manager.handle_auth(rig.nsp, 1, Ok(None), rig.now);
@@ -167,7 +175,7 @@ fn attempts_double_their_delay_are_counted_and_start_anew() {
     for (attempt, delay) in [(1, 1), (2, 2), (3, 4), (4, 5)] {
         assert_eq!(rig.next_deadline(), delay * SECOND);
         assert_eq!(rig.did(), [Did::Change(Lifecycle::ReconnectAttempt(attempt)), Did::Open]);
-        rig.manager.handle_open_failed(&ConnectError::Timeout, rig.now);
+        rig.open_failed();
         let mut told = rig.did();
         assert_eq!(told[0], Did::Change(Lifecycle::ConnectError(ConnectError::Timeout)));
         let (failed, end) = (Lifecycle::ReconnectError(ConnectError::Timeout), Lifecycle::ReconnectFailed);
@@ -188,12 +196,69 @@ fn attempts_double_their_delay_are_counted_and_start_anew() {
 }
 
 #[test]
+fn who_connects_after_the_last_attempt_is_connected() {
+    for reconnection in [plain().attempts(1), Reconnection::none()] {
+        let mut rig = Rig::new(reconnection, Sending::default());
+        rig.connect();
+        rig.lose();
+        if rig.manager.poll_timeout().is_some() {
+            rig.next_deadline();
+            rig.open_failed();
+        }
+        rig.did();
+        assert!(!rig.manager.is_active(rig.nsp) && rig.manager.poll_timeout().is_none());
+        rig.manager.connect(rig.nsp, rig.now);
+        assert_eq!(rig.did(), [Did::Open]);
+        assert!(rig.manager.is_active(rig.nsp));
+        rig.open();
+        assert_eq!(rig.did().last(), Some(&connected()));
+    }
+}
+
+/// The task may learn of an opening's end after somebody has given it up and asked for another.
+#[test]
+fn what_becomes_of_an_opening_that_was_given_up_is_nothing_to_the_next() {
+    for ends_well in [true, false] {
+        let mut rig = Rig::new(plain(), Sending::default());
+        rig.manager.connect(rig.nsp, rig.now);
+        rig.did();
+        let first = rig.manager.openings;
+        rig.manager.disconnect(rig.nsp);
+        rig.manager.connect(rig.nsp, rig.now);
+        if ends_well {
+            rig.manager.handle_opened(first, 45 * SECOND, rig.moment());
+        } else {
+            rig.manager.handle_open_failed(first, &ConnectError::Timeout, rig.now);
+        }
+        let closed = Did::Change(Lifecycle::ConnectError(ConnectError::Closed));
+        assert_eq!(rig.did(), [closed, Did::Close, Did::Open]);
+        rig.open();
+        assert_eq!(rig.did(), [Did::Auth(1), sent("0"), connected()]);
+    }
+}
+
+#[test]
+fn a_volatile_question_that_is_dropped_does_not_wait_for_ever() {
+    let mut rig = Rig::new(plain(), Sending::default());
+    for (waiter, timeout) in [(1, None), (2, Some(SECOND))] {
+        let id = rig.manager.next_ack_id(rig.nsp);
+        let message = encode_event(Parser::Json, 0, "/", Some(id), "e", &()).expect("encodes").into();
+        let ack = Some(Asked { id, waiter: Some(waiter), timeout });
+        rig.manager.emit(rig.nsp, Emit { message, ack, volatile: true }, rig.moment()).unwrap();
+    }
+    assert_eq!(rig.did(), [Did::Answer(1, Err(NoAnswer::Disconnected))]);
+    rig.advance(SECOND);
+    assert_eq!(rig.did(), [Did::Answer(2, Err(NoAnswer::Timeout))]);
+    assert!(!rig.manager.is_answer_awaited());
+}
+
+#[test]
 fn a_reconnection_is_told_with_its_number() {
     let mut rig = Rig::new(plain(), Sending::default());
     rig.connect();
     rig.lose();
     rig.next_deadline();
-    rig.manager.handle_open_failed(&ConnectError::Timeout, rig.now);
+    rig.open_failed();
     rig.next_deadline();
     rig.did();
     rig.open();
@@ -296,7 +361,7 @@ fn a_server_that_knows_repeats_is_told_that_ids_are_kept() {
         let mut rig = Rig::new(plain(), Sending { retries, ..Sending::default() });
         rig.manager.connect(rig.nsp, rig.now);
         rig.emit("a", Some(1), Some(SECOND)).unwrap();
-        rig.manager.handle_opened(45 * SECOND, rig.moment());
+        rig.opened();
         rig.manager.handle_auth(rig.nsp, rig.manager.auth_attempts, Ok(None), rig.now);
         rig.did();
         rig.manager.handle_text(connect, rig.now);
@@ -432,12 +497,12 @@ fn random_sequences_keep_the_promises() {
                 0 => rig.manager.connect(rig.nsp, rig.now),
                 1 if dice(4) == 0 => rig.manager.disconnect(rig.nsp),
                 2 if link == 1 => {
-                    rig.manager.handle_opened(45 * SECOND, rig.moment());
+                    rig.opened();
                     link = 2;
                 }
                 3 if link == 1 => {
                     link = 0;
-                    rig.manager.handle_open_failed(&ConnectError::Timeout, rig.now);
+                    rig.open_failed();
                 }
                 4 if link == 2 && dice(3) == 0 => {
                     link = 0;

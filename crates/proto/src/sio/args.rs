@@ -3,6 +3,7 @@
 use std::fmt;
 
 use bytes::Bytes;
+use serde::de::value::BorrowedStrDeserializer;
 use serde::de::{DeserializeOwned, DeserializeSeed, Deserializer, SeqAccess, Visitor};
 use serde::forward_to_deserialize_any;
 
@@ -253,6 +254,10 @@ impl<'a> Raw<'a> {
     fn deserialize<S: DeserializeSeed<'a>>(self, seed: S) -> Result<S::Value, DecodeError> {
         match self {
             Self::Json(text) => {
+                // The commonest argument: there is nothing left to parse.
+                if let Some(text) = json_text::plain(text) {
+                    return Ok(seed.deserialize(Text(text))?);
+                }
                 let mut deserializer = serde_json::Deserializer::from_str(text);
                 let value = seed.deserialize(&mut deserializer)?;
                 deserializer.end()?;
@@ -381,6 +386,51 @@ impl<'de> SeqAccess<'de> for ArgsAccess<'de> {
 
     fn size_hint(&self) -> Option<usize> {
         Some(self.args.len())
+    }
+}
+
+/// A text argument, as serde_json would present it.
+struct Text<'a>(&'a str);
+
+impl<'de> Deserializer<'de> for Text<'de> {
+    type Error = serde_json::Error;
+
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, serde_json::Error> {
+        visitor.visit_borrowed_str(self.0)
+    }
+
+    fn deserialize_bytes<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, serde_json::Error> {
+        visitor.visit_borrowed_bytes(self.0.as_bytes())
+    }
+
+    fn deserialize_byte_buf<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, serde_json::Error> {
+        visitor.visit_borrowed_bytes(self.0.as_bytes())
+    }
+
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, serde_json::Error> {
+        visitor.visit_some(self)
+    }
+
+    fn deserialize_newtype_struct<V: Visitor<'de>>(
+        self,
+        _name: &'static str,
+        visitor: V,
+    ) -> Result<V::Value, serde_json::Error> {
+        visitor.visit_newtype_struct(self)
+    }
+
+    fn deserialize_enum<V: Visitor<'de>>(
+        self,
+        _name: &'static str,
+        _variants: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, serde_json::Error> {
+        visitor.visit_enum(BorrowedStrDeserializer::new(self.0))
+    }
+
+    forward_to_deserialize_any! {
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string unit unit_struct seq tuple tuple_struct
+        map struct identifier ignored_any
     }
 }
 

@@ -3,7 +3,7 @@
 //! Serde gives a `Serialize` no way to reach the packet around it, so the attachments of the packet being
 //! encoded or decoded are kept per thread, for the time of one call.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::ops::Deref;
 
@@ -21,84 +21,90 @@ pub struct Binary(pub Bytes);
 /// Sets what [`Binary`] does on this thread until dropped, then restores what was before: scopes nest, and a
 /// panic leaves nothing behind.
 pub(super) struct Scope {
-    outer: State,
+    outer: Mode,
+    /// The outer scope's attachments; empty if there is none around.
+    outer_attachments: Vec<Bytes>,
 }
 
-enum State {
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Mode {
     /// Bytes stay in place.
     None,
-    /// Bytes are replaced by placeholders and collected here.
-    Encode(Vec<Bytes>),
-    /// Placeholders are looked up here. Never empty: without attachments such objects are plain data.
-    Decode(Vec<Bytes>),
+    /// Bytes are replaced by placeholders and collected; so many there are.
+    Encode(usize),
+    /// Placeholders are looked up. There is at least one: without attachments such objects are plain data.
+    Decode,
 }
 
 thread_local! {
-    static STATE: RefCell<State> = const { RefCell::new(State::None) };
+    /// Apart from the attachments, because most packets have none: this needs no destructor and so costs next to nothing.
+    static MODE: Cell<Mode> = const { Cell::new(Mode::None) };
+    /// Of the innermost scope; empty in `Mode::None`.
+    static ATTACHMENTS: RefCell<Vec<Bytes>> = const { RefCell::new(Vec::new()) };
 }
 
 impl Scope {
     /// Bytes stay where they are (msgpack), whatever the scope around does.
     pub(super) fn none() -> Self {
-        Self::enter(State::None)
+        Self::enter(Mode::None, &[])
     }
 
     /// Bytes are collected, see [`finish`](Self::finish).
     pub(super) fn encode() -> Self {
-        Self::enter(State::Encode(Vec::new()))
+        Self::enter(Mode::Encode(0), &[])
     }
 
     /// Placeholders stand for `attachments`.
     pub(super) fn decode(attachments: &[Bytes]) -> Self {
-        Self::enter(if attachments.is_empty() { State::None } else { State::Decode(attachments.to_vec()) })
+        Self::enter(if attachments.is_empty() { Mode::None } else { Mode::Decode }, attachments)
     }
 
     /// What was collected since [`encode`](Self::encode).
     pub(super) fn finish(self) -> Vec<Bytes> {
-        match swap(State::None) {
-            State::Encode(attachments) => attachments,
-            State::None | State::Decode(_) => Vec::new(),
+        match MODE.get() {
+            Mode::None | Mode::Decode | Mode::Encode(0) => Vec::new(),
+            Mode::Encode(_) => swap(Vec::new()),
         }
     }
 
-    fn enter(state: State) -> Self {
-        Self { outer: swap(state) }
+    fn enter(mode: Mode, attachments: &[Bytes]) -> Self {
+        let outer = MODE.replace(mode);
+        let nothing_changes = outer == Mode::None && attachments.is_empty();
+        let outer_attachments = if nothing_changes { Vec::new() } else { swap(attachments.to_vec()) };
+        Self { outer, outer_attachments }
     }
 }
 
 impl Drop for Scope {
     fn drop(&mut self) {
-        swap(std::mem::replace(&mut self.outer, State::None));
+        let mode = MODE.replace(self.outer);
+        if !(self.outer_attachments.is_empty() && matches!(mode, Mode::None | Mode::Encode(0))) {
+            swap(std::mem::take(&mut self.outer_attachments));
+        }
     }
 }
 
-fn swap(state: State) -> State {
+fn swap(attachments: Vec<Bytes>) -> Vec<Bytes> {
     // During the destruction of a thread there is no scope, and none is needed.
-    STATE.try_with(|cell| cell.replace(state)).unwrap_or(State::None)
+    ATTACHMENTS.try_with(|cell| cell.replace(attachments)).unwrap_or_default()
 }
 
 /// The number of the placeholder that stands for `bytes` from now on, or `None` if bytes stay in place.
 fn attach(bytes: &Bytes) -> Option<usize> {
-    let attach = |cell: &RefCell<State>| match &mut *cell.borrow_mut() {
-        State::Encode(attachments) => {
-            attachments.push(bytes.clone());
-            Some(attachments.len() - 1)
-        }
-        State::None | State::Decode(_) => None,
-    };
-    STATE.try_with(attach).ok().flatten()
+    let Mode::Encode(count) = MODE.get() else { return None };
+    ATTACHMENTS.try_with(|cell| cell.borrow_mut().push(bytes.clone())).ok()?;
+    MODE.set(Mode::Encode(count + 1));
+    Some(count)
 }
 
 /// What the placeholder with number `num` stands for: `None` where placeholders have no meaning, `Some(None)`
 /// if there is no such attachment.
 pub(super) fn attachment(num: Option<u64>) -> Option<Option<Bytes>> {
-    let find = |cell: &RefCell<State>| match &*cell.borrow() {
-        State::Decode(attachments) => {
-            Some(num.and_then(|num| usize::try_from(num).ok()).and_then(|num| attachments.get(num).cloned()))
-        }
-        State::None | State::Encode(_) => None,
-    };
-    STATE.try_with(find).ok().flatten()
+    if MODE.get() != Mode::Decode {
+        return None;
+    }
+    let num = num.and_then(|num| usize::try_from(num).ok());
+    ATTACHMENTS.try_with(|cell| num.and_then(|num| cell.borrow().get(num).cloned())).ok()
 }
 
 /// Serializes bytes by the rules of the scope.

@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::binary::Scope;
 use super::msgpack_scan::{Item, Scanner};
 use super::shape::Shape;
-use super::{EncodeError, Parser, is_reserved};
+use super::{EncodeError, Parser, is_reserved, json_text};
 
 /// One packet as Engine.IO messages: the first is [`packet`](Self::packet), the attachments follow as binary
 /// messages.
@@ -290,25 +290,30 @@ fn json_packet<T: Serialize + ?Sized>(
     name: Option<&str>,
     args: &T,
 ) -> Result<Encoded, EncodeError> {
-    let shape = Shape::of(args);
     let mut head = json_head(headroom, kind, nsp, id, name.map_or(0, str::len));
     head.push(b'[');
     if let Some(name) = name {
-        json(&mut head, name)?;
+        json_text::push_string(&mut head, name);
+        head.push(b',');
     }
+    let shape = Shape::write_text(args, &mut head);
     let scope = Scope::encode();
+    // The bracket or the comma.
+    let start = head.len() - 1;
     match shape {
-        Shape::None => head.push(b']'),
-        Shape::One => {
+        Shape::Written => head.push(b']'),
+        Shape::None => {
             if name.is_some() {
-                head.push(b',');
+                head.truncate(start);
             }
+            head.push(b']');
+        }
+        Shape::One => {
             json(&mut head, args)?;
             head.push(b']');
         }
         Shape::Many => {
             // The array of the arguments goes on where the name stopped: its own bracket becomes the comma.
-            let start = head.len() - usize::from(name.is_none());
             head.truncate(start);
             json(&mut head, args)?;
             match head.get_mut(start..) {
@@ -390,7 +395,7 @@ fn msgpack_packet<T: Serialize + ?Sized>(
     let start = head.len();
     match shape {
         Shape::None => {}
-        Shape::One => msgpack(&mut head, args)?,
+        Shape::One | Shape::Written => msgpack(&mut head, args)?,
         Shape::Many => {
             msgpack(&mut head, args)?;
             let mut scanner = Scanner::new(&head[start..]);

@@ -199,39 +199,18 @@ fn skip_valid_string(bytes: &[u8], mut i: usize) -> usize {
     bytes.len()
 }
 
-/// The offset after the closing quote; `i` is after the opening one. Eight bytes at a time while nothing is
-/// special.
+/// The offset after the closing quote; `i` is after the opening one.
 #[inline]
 fn skip_string(bytes: &[u8], mut i: usize) -> Option<usize> {
     loop {
-        while let Some(chunk) = bytes.get(i..i + 8) {
-            let word = u64::from_le_bytes(chunk.try_into().ok()?);
-            let special = special_bytes(word);
-            if special != 0 {
-                i += special.trailing_zeros() as usize / 8;
-                break;
-            }
-            i += 8;
-        }
+        i += json_text::plain_len(bytes.get(i..)?);
         match *bytes.get(i)? {
             b'"' => return Some(i + 1),
             b'\\' => i = skip_escape(bytes, i + 1)?,
-            0..0x20 => return None,
-            _ => i += 1,
+            // A control character.
+            _ => return None,
         }
     }
-}
-
-/// The high bit of each byte that is a quote, a backslash or a control character. Only the lowest set bit is
-/// exact.
-#[inline]
-fn special_bytes(word: u64) -> u64 {
-    const ONES: u64 = u64::MAX / 255;
-    let zero = |x: u64| x.wrapping_sub(ONES) & !x;
-    let quote = zero(word ^ (ONES * b'"' as u64));
-    let backslash = zero(word ^ (ONES * b'\\' as u64));
-    let control = word.wrapping_sub(ONES * 0x20) & !word;
-    (quote | backslash | control) & (ONES * 0x80)
 }
 
 fn skip_escape(bytes: &[u8], i: usize) -> Option<usize> {

@@ -48,8 +48,8 @@ impl DisconnectReason {
     }
 
     /// Whether the session may be restored later (connection state recovery). The reference server keeps
-    /// sessions for six reasons; a slow reader is kept too, since for its client it is a transport that went
-    /// away. A flood is not.
+    /// sessions for six reasons; for our own two it is kept too, since for the client they are a transport
+    /// that went away.
     pub const fn recoverable(self) -> bool {
         match self {
             Self::TransportError
@@ -58,11 +58,9 @@ impl DisconnectReason {
             | Self::PingTimeout
             | Self::ServerShuttingDown
             | Self::ForcedServerClose
-            | Self::SlowReader => true,
-            Self::ParseError
-            | Self::ClientNamespaceDisconnect
-            | Self::ServerNamespaceDisconnect
-            | Self::InboundOverflow => false,
+            | Self::SlowReader
+            | Self::InboundOverflow => true,
+            Self::ParseError | Self::ClientNamespaceDisconnect | Self::ServerNamespaceDisconnect => false,
         }
     }
 }

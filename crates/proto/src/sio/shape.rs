@@ -6,6 +6,8 @@ use std::marker::PhantomData;
 use serde::de::{Deserialize, DeserializeOwned, Deserializer, Visitor};
 use serde::ser::{self, Impossible, Serialize, Serializer};
 
+use super::json_text;
+
 /// Marks a tuple or a sequence as the list of arguments itself: `Many((a, b))` are two arguments, `(a, b)` is
 /// one that is an array. `()` is no argument; anything else is one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -20,13 +22,22 @@ pub(super) enum Shape {
     One,
     /// [`Many`]: the value serializes to the array of the arguments.
     Many,
+    /// One argument, which has been written.
+    Written,
 }
 
 impl Shape {
     /// Asks the value for the first call it makes to a serializer. To be called outside of any attachment
     /// scope.
     pub(super) fn of<T: Serialize + ?Sized>(value: &T) -> Self {
-        match value.serialize(Probe) {
+        match value.serialize(Probe(None)) {
+            Ok(shape) | Err(shape) => shape,
+        }
+    }
+
+    /// As [`of`](Self::of); a text, the commonest argument, is appended to `out` as JSON at once.
+    pub(super) fn write_text<T: Serialize + ?Sized>(value: &T, out: &mut Vec<u8>) -> Self {
+        match value.serialize(Probe(Some(out))) {
             Ok(shape) | Err(shape) => shape,
         }
     }
@@ -96,7 +107,7 @@ impl<'de> Deserializer<'de> for DeserializeProbe<'_> {
 /// The name by which a serializer recognizes [`Many`].
 const MARK: &str = "$trunkline::Args";
 
-struct Probe;
+struct Probe<'a>(Option<&'a mut Vec<u8>>);
 
 impl fmt::Display for Shape {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -121,7 +132,7 @@ macro_rules! one {
     )*};
 }
 
-impl Serializer for Probe {
+impl Serializer for Probe<'_> {
     type Ok = Shape;
     type Error = Shape;
     type SerializeSeq = Impossible<Shape, Shape>;
@@ -147,9 +158,14 @@ impl Serializer for Probe {
         serialize_f32(f32)
         serialize_f64(f64)
         serialize_char(char)
-        serialize_str(&str)
         serialize_bytes(&[u8])
         serialize_unit_struct(&'static str)
+    }
+
+    fn serialize_str(self, text: &str) -> Result<Shape, Shape> {
+        let Some(out) = self.0 else { return Ok(Shape::One) };
+        json_text::push_string(out, text);
+        Ok(Shape::Written)
     }
 
     fn serialize_none(self) -> Result<Shape, Shape> {

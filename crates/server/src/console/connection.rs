@@ -6,7 +6,7 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 use trunkline_client::{
     Ack, Args, BuildError, Builder, Changes, Client, ConnectError, DisconnectReason, EventName, ExtractError,
-    Lifecycle, Reconnection, Socket, State, TransportKind, Value,
+    Lifecycle, Reconnection, Recovered, Socket, State, TransportKind, Value,
 };
 
 use super::args::MAX_FILE;
@@ -47,8 +47,13 @@ pub(crate) type Answer = Ack<Args<Vec<Value>>>;
 /// What handlers tell.
 #[derive(Debug)]
 enum Told {
-    Event { name: String, args: Result<Vec<Value>, String>, ack: Answer },
-    Connect,
+    Event {
+        name: String,
+        args: Result<Vec<Value>, String>,
+        ack: Answer,
+    },
+    /// Whether it was recovered.
+    Connect(bool),
     Disconnect(DisconnectReason),
     ConnectError(ConnectError),
 }
@@ -128,7 +133,7 @@ impl Connection {
     fn happening(&mut self, told: Told) -> Happening {
         Happening::Life(match told {
             Told::Event { name, args, ack } => return Happening::Event { name, args, ack },
-            Told::Connect => {
+            Told::Connect(recovered) => {
                 self.told_transport = self.client.transport();
                 self.is_lost = false;
                 Report::Connected {
@@ -136,7 +141,7 @@ impl Connection {
                     // It may be lost again already.
                     id: self.socket.id().unwrap_or_default(),
                     transport: self.transport().to_owned(),
-                    recovered: self.socket.is_recovered(),
+                    recovered,
                 }
             }
             Told::Disconnect(reason) => {
@@ -241,8 +246,8 @@ async fn tell_event(
     drop(told.send(Told::Event { name, args, ack }).await);
 }
 
-async fn tell_connect(State(told): State<mpsc::Sender<Told>>) {
-    drop(told.send(Told::Connect).await);
+async fn tell_connect(Recovered(recovered): Recovered, State(told): State<mpsc::Sender<Told>>) {
+    drop(told.send(Told::Connect(recovered)).await);
 }
 
 async fn tell_disconnect(reason: DisconnectReason, State(told): State<mpsc::Sender<Told>>) {

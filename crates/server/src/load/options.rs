@@ -4,8 +4,7 @@ use std::ffi::OsString;
 use std::time::Duration;
 
 use crate::Failure;
-use crate::console::{self, Transport, Verb};
-use crate::verify::options::Own;
+use crate::console::{self, Own, Transport, Verb};
 
 pub(crate) const HELP: &str = "\
 usage: trunkline bench URL [OPTION]...

@@ -12,6 +12,7 @@ use serde::Serialize;
 use super::options::Options;
 use super::process::{Cost, cost};
 use super::tally::{Course, Tally};
+use crate::percentiles::Percentiles;
 
 /// One look at the clock and at both processes.
 #[derive(Debug, Clone, Copy)]
@@ -152,17 +153,9 @@ impl Report {
 impl Messages {
     /// Of times in ns.
     fn of(times: &Histogram<u64>, seconds: f64) -> Self {
-        let ms = |nanos: u64| nanos as f64 / 1e6;
-        let at = |share| ms(times.value_at_quantile(share));
-        Self {
-            count: times.len(),
-            per_second: rounded(times.len() as f64 / seconds.max(f64::MIN_POSITIVE)),
-            p50_ms: at(0.5),
-            p90_ms: at(0.9),
-            p99_ms: at(0.99),
-            p999_ms: at(0.999),
-            max_ms: ms(times.max()),
-        }
+        let Percentiles { count, p50, p90, p99, p999, max } = Percentiles::of(times, 1e6);
+        let per_second = rounded(count as f64 / seconds.max(f64::MIN_POSITIVE));
+        Self { count, per_second, p50_ms: p50, p90_ms: p90, p99_ms: p99, p999_ms: p999, max_ms: max }
     }
 }
 

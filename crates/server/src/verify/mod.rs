@@ -2,11 +2,11 @@
 
 mod dice;
 mod ledger;
-pub(crate) mod options;
+mod options;
 mod publisher;
 mod receiver;
 mod relay;
-pub(crate) mod report;
+mod report;
 mod storm;
 
 use std::ffi::OsString;

@@ -3,12 +3,12 @@
 use std::fmt::Write;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use hdrhistogram::Histogram;
 use serde::Serialize;
 
 use super::ledger::{Fate, Ranges, Verdict};
 use super::receiver::{Receiver, Room, Run, lock};
 use super::storm::Cuts;
+use crate::percentiles::Percentiles;
 
 /// The report, as `--json` prints it.
 #[derive(Debug, Serialize)]
@@ -77,17 +77,6 @@ pub(crate) struct Latencies {
     pub(crate) replayed: Percentiles,
 }
 
-/// In ms.
-#[derive(Debug, Serialize)]
-pub(crate) struct Percentiles {
-    pub(crate) count: u64,
-    pub(crate) p50: f64,
-    pub(crate) p90: f64,
-    pub(crate) p99: f64,
-    pub(crate) p999: f64,
-    pub(crate) max: f64,
-}
-
 /// One receiver; numbers as `[first, last]`.
 #[derive(Debug, Serialize)]
 pub(crate) struct Detail {
@@ -122,7 +111,8 @@ impl Report {
             },
             latency_ms: {
                 let times = lock(&run.times);
-                Latencies { live: Percentiles::of(&times.live), replayed: Percentiles::of(&times.replayed) }
+                let of = |times| Percentiles::of(times, MICROS_PER_MS);
+                Latencies { live: of(&times.live), replayed: of(&times.replayed) }
             },
             receivers: Vec::new(),
         };
@@ -247,22 +237,8 @@ impl Detail {
     }
 }
 
-impl Percentiles {
-    /// Of times in µs.
-    pub(crate) fn of(times: &Histogram<u64>) -> Self {
-        let ms = |micros: u64| micros as f64 / 1e3;
-        let at = |share| ms(times.value_at_quantile(share));
-        Self {
-            count: times.len(),
-            p50: at(0.5),
-            p90: at(0.9),
-            p99: at(0.99),
-            p999: at(0.999),
-            max: ms(times.max()),
-        }
-    }
-}
-
+/// Times are measured in µs.
+const MICROS_PER_MS: f64 = 1e3;
 /// Receivers told of in JSON, and in text.
 const DETAILS: usize = 100;
 const SHOWN: usize = 10;

@@ -84,6 +84,32 @@ fn who_may_not_join_cannot_be_judged() {
     assert_eq!(left.code, Some(1), "{:?}", left.err);
 }
 
+/// Each piece of the way may take up to half a second; nothing is lost by that.
+#[test]
+fn delays_are_seen_in_the_times() {
+    let server = honest(Server::with(|builder| builder.recovery(Recovery::memory())));
+    let (left, report) = verify(&server, &["--cuts-per-second", "0", "--rate", "20", "--delay", "500ms"]);
+    assert_eq!((left.code, &report["ok"]), (Some(0), &Json::Bool(true)), "{report:#} {:?}", left.err);
+    assert!(report["deliveries"]["received"].as_u64() > Some(0), "{report:#}");
+    // A half of 500 ms on the average; on a way without delays it is a millisecond.
+    assert!(report["latency_ms"]["live"]["p50"].as_f64() > Some(100.0), "{report:#}");
+}
+
+/// Two of eight take 2 kB in a second of what are 25 kB: they fall behind, until the end of the storm.
+#[test]
+fn slow_readers_fall_behind_and_lose_nothing() {
+    let server = honest(Server::with(|builder| builder.recovery(Recovery::memory())));
+    let slow = ["--slow-readers", "2", "--slow-rate", "2048", "--size", "1000", "--rate", "50"];
+    let (left, report) = verify(&server, &[&slow[..], &["--cuts-per-second", "0"]].concat());
+    assert_eq!((left.code, &report["ok"]), (Some(0), &Json::Bool(true)), "{report:#} {:?}", left.err);
+    let deliveries = &report["deliveries"];
+    assert_eq!(deliveries["received"], deliveries["expected"], "{report:#}");
+    let live = &report["latency_ms"]["live"];
+    // A quarter of the deliveries are those of the slow.
+    assert!(live["p99"].as_f64() > Some(400.0), "{report:#}");
+    assert!(live["p50"].as_f64() < live["p90"].as_f64(), "{report:#}");
+}
+
 fn verify(server: &Server, more: &[&str]) -> (Left, Json) {
     let url = server.url("");
     let words = [

@@ -24,7 +24,7 @@ use crate::io::IoCore;
 use crate::log::{Page, Reading, Start};
 use crate::metrics::HistoryKind;
 use crate::namespace::Hold;
-use crate::run::{Panicked, guard_poll};
+use crate::run::{Panicked, guard, guard_poll};
 use crate::serve::Abort;
 use crate::service::Payload;
 use crate::sid::Id;
@@ -313,7 +313,8 @@ fn refuse(engine: &EngineCore, refused: Refused) -> Response<Payload> {
         _ => {}
     }
     if let Some(hook) = &engine.config.on_connection_error {
-        hook(&ConnectionError { code: None, message, context: context.to_owned(), status });
+        let error = ConnectionError { code: None, message, context: context.to_owned(), status };
+        guard(&engine.metrics, "on_connection_error", || hook(&error));
     }
     response
 }

@@ -15,6 +15,7 @@ mod read;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use crate::clock;
 use crate::rooms::Target;
 use crate::wire::Packet;
 
@@ -103,6 +104,6 @@ pub(crate) struct Now {
 impl Now {
     pub(crate) fn read() -> Self {
         let time = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Self { at: Instant::now(), time: u64::try_from(time.as_millis()).unwrap_or(u64::MAX) }
+        Self { at: clock::now(), time: u64::try_from(time.as_millis()).unwrap_or(u64::MAX) }
     }
 }

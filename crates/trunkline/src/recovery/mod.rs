@@ -22,7 +22,7 @@ use trunkline_proto::sio::is_reserved;
 use crate::log::{Bounds, Durability, folder};
 
 pub(crate) use claim::{Claim, Outcome};
-pub(crate) use namespace_log::{NamespaceLog, Surroundings, is_final};
+pub(crate) use namespace_log::{NamespaceLog, Surroundings};
 pub(crate) use tidy::Logs;
 
 /// How a namespace recovers clients; for [`Namespace::recovery`](crate::Namespace::recovery) and

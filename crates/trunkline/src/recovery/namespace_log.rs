@@ -12,6 +12,7 @@ use super::Recovery;
 use super::admitted::Admitted;
 use super::claim::{Claim, Outcome};
 use super::session::{Stored, replay};
+use crate::clock;
 use crate::history::Rewound;
 use crate::log::{
     self, Change, Durability, EPOCHS, EventLog, FileLog, Gate, Loaded, LogError, MemoryLog, Now, Page, Place,
@@ -340,7 +341,7 @@ impl NamespaceLog {
         let result = exit()?;
         let State { sessions, gone, .. } = &mut *state;
         if let Some(stored) = sessions.get_mut(pid).filter(|stored| stored.is_held_by(socket)) {
-            if is_final(reason) {
+            if !reason.recoverable() {
                 sessions.remove(pid);
                 state.journal(|| Change::Forgotten { pid: *pid });
             } else {
@@ -416,7 +417,7 @@ impl NamespaceLog {
     /// When the last of those who are gone cannot come back any more; `None` if nobody can as it is. For a namespace without sockets.
     pub(crate) fn idle_at(&self) -> Option<Instant> {
         let mut state = self.state.lock();
-        self.forget(&mut state, Instant::now());
+        self.forget(&mut state, clock::now());
         // A little later, since at that very time it still can.
         state.gone.last().map(|(at, _)| *at + self.settings.max_disconnection + Duration::from_millis(1))
     }
@@ -530,16 +531,6 @@ impl NamespaceLog {
     pub(crate) fn news(&self) -> &Notify {
         &self.news
     }
-}
-
-/// Whether a client that is gone for this reason does not come back as the same.
-pub(crate) fn is_final(reason: DisconnectReason) -> bool {
-    matches!(
-        reason,
-        DisconnectReason::ClientNamespaceDisconnect
-            | DisconnectReason::ServerNamespaceDisconnect
-            | DisconnectReason::ParseError
-    )
 }
 
 /// Another one in each process: its numbers start again.

@@ -65,8 +65,8 @@ impl Connection {
         let limits = io.engine().config.ws_limits();
         let decoder = ws::Decoder::new(ws::Role::Server, limits, false);
         let stream = WsStream::Other(Arc::new(Mutex::new(theirs)));
-        let conn = WsConn { stream, decoder, wire: Wire::Ws4, early: Vec::new() };
-        io.engine().open_websocket(Version::V4, false, handshake, conn, Vec::new());
+        let conn = WsConn { stream, decoder, wire: Wire::Ws4 };
+        io.engine().open_websocket(Version::V4, false, handshake, conn, Vec::new(), Vec::new());
         let (out, frames) = mpsc::unbounded_channel();
         let (hold, held) = watch::channel(false);
         let connection = Arc::new(Self {

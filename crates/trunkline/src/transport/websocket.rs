@@ -22,8 +22,6 @@ pub(crate) struct WsConn {
     pub(crate) stream: WsStream,
     pub(crate) decoder: ws::Decoder,
     pub(crate) wire: Wire,
-    /// What the HTTP server had read beyond the handshake.
-    pub(crate) early: Vec<u8>,
 }
 
 /// What a WebSocket runs on.

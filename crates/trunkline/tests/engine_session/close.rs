@@ -1,7 +1,9 @@
 //! How sessions end, from both sides.
 
 use trunkline::EmitError;
-use trunkline_testkit::{Conn, Frame, Http, Polling, Request, Rig, TestServer, Ws, eventually, within};
+use trunkline_testkit::{
+    Conn, Frame, Http, Polling, Request, Rig, TestServer, Ws, eventually, sid_of, within,
+};
 
 use crate::{THREADS, WEBSOCKET, millis};
 
@@ -210,5 +212,28 @@ async fn a_server_that_is_stopped_while_clients_are_connected_ends() {
             assert_eq!(rig.closed().await, "server shutting down");
         }
         assert_eq!((rig.engine.session_count(), rig.engine.metrics().memory), (0, 0));
+    }
+}
+
+/// A WebSocket that was refused is read on for a moment, too; it must not take the place of the session's own.
+#[tokio::test]
+async fn a_goodbye_is_not_reset_though_another_websocket_was_refused_just_before() {
+    for threads in THREADS {
+        let mut rig = Rig::with(threads, |builder| builder.max_payload(1000));
+        let mut ws = Ws::connect(rig.address(), WEBSOCKET).await;
+        let sid = sid_of(&ws.text().await);
+        let mut refused = Ws::connect(rig.address(), &format!("{WEBSOCKET}&sid={sid}")).await;
+        assert_eq!(refused.recv().await, Frame::Close(None));
+        // A message that is too long, of which more is under way when that is noticed than any buffer holds.
+        let mut message = vec![0x82, 0xff];
+        message.extend_from_slice(&(16u64 << 20).to_be_bytes());
+        message.resize(16 << 20, 0);
+        let mut conn = ws.into_conn();
+        conn.try_write(&message).await.expect("no reset");
+        conn.finish().await;
+        let mut end = Vec::new();
+        while conn.read(&mut end).await.expect("no reset") > 0 {}
+        assert_eq!(end, [0x88, 2, 0x03, 0xf1], "1009");
+        assert_eq!(rig.closed().await, "transport error");
     }
 }

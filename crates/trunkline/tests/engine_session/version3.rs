@@ -110,3 +110,26 @@ async fn lengths_that_lie_are_parse_errors() {
         assert_eq!(rig.closed().await, "parse error", "{body:?}");
     }
 }
+
+/// As in the reference, which looks at `EIO` in a handshake alone.
+#[tokio::test]
+async fn the_handshake_decides_for_the_requests_that_follow() {
+    let mut rig = rig();
+    for (version, other, payload) in [("EIO=3", "EIO=4", "6:4hello"), ("EIO=4", "EIO=3", "4hello")] {
+        let mut client = Polling::open_with(rig.address(), version).await;
+        client.target = client.target.replace(version, other);
+        client.send(payload).await;
+        assert_eq!(rig.received().await, Received::Text("hello".into()));
+        assert_eq!(client.receive().await, payload);
+    }
+    let client = Polling::open_with(rig.address(), "EIO=3").await;
+    let target = client.target.replace("EIO=3", "EIO=4").replace("polling", "websocket");
+    let mut ws = Ws::connect(rig.address(), &target).await;
+    ws.send("2probe").await;
+    assert_eq!(ws.text().await, "3probe");
+    ws.send("5").await;
+    // Its heartbeats are those of version 3: the client asks.
+    ws.send("2").await;
+    assert_eq!(ws.text().await, "3");
+    assert!(rig.none_closed());
+}

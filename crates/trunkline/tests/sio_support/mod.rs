@@ -4,8 +4,9 @@
 use std::sync::Arc;
 use std::sync::Mutex;
 
+use trunkline::testing::{Client, Connect};
 use trunkline::{DisconnectReason, Io, Namespace, Socket, State};
-use trunkline_testkit::{Frame, TestServer, Ws, within};
+use trunkline_testkit::{Frame, TestServer, Ws, uring, within};
 
 /// What handlers did, in order. A state of the `Io` under test, because handlers capture nothing.
 #[derive(Clone, Default)]
@@ -73,7 +74,7 @@ pub(crate) fn logged() -> (Io, Log) {
 pub(crate) fn logged_with(configure: impl FnOnce(trunkline::IoBuilder) -> trunkline::IoBuilder) -> (Io, Log) {
     let log = Log::default();
     let hook = log.clone();
-    let builder = Io::builder().shards(1).state(log.clone()).on_error(move |failure| {
+    let builder = Io::builder().uring(uring()).shards(1).state(log.clone()).on_error(move |failure| {
         let kind = if failure.panicked { "panic" } else { "error" };
         hook.say(format!("{kind} in {}: {}", failure.event, failure.error));
     });
@@ -85,6 +86,39 @@ pub(crate) fn log_disconnects(namespace: Namespace) -> Namespace {
     namespace.on_disconnect(async |socket: Socket, reason: DisconnectReason, State(log): State<Log>| {
         log.say(format!("{}: {reason}", socket.namespace().name()));
     })
+}
+
+/// Bytes on their way to a client of [`connect`].
+pub(crate) const BUFFER: usize = 1024;
+/// A send buffer that some packets fill.
+pub(crate) const LIMIT: usize = 16 * 1024;
+
+/// An `Io` whose clients have a send buffer of [`LIMIT`], and the log of their disconnects.
+pub(crate) fn narrow() -> (Io, Log) {
+    let (io, log) = logged_with(|builder| builder.max_send_buffer(LIMIT));
+    log_disconnects(io.of("/"));
+    (io, log)
+}
+
+/// A client with a short way to it, and its socket.
+pub(crate) async fn connect(io: &Io) -> (Client, Socket) {
+    let client = Connect::new().buffer(BUFFER).to(io, "/", None).await.unwrap();
+    let socket = io.socket(client.id()).unwrap();
+    (client, socket)
+}
+
+/// A text of about a kilobyte.
+pub(crate) fn kib() -> String {
+    "x".repeat(1000)
+}
+
+/// Fills a client's line until its task cannot write on.
+pub(crate) async fn block(client: &Client, socket: &Socket) {
+    client.hold_reading(true);
+    for _ in 0..8 {
+        socket.emit("fill", kib()).unwrap();
+        settle().await;
+    }
 }
 
 /// Ready after `count` reschedulings: for the rare case that nothing announces that something does not happen.

@@ -32,8 +32,8 @@ export class Line {
     this.socket.on("connect", () => this.#connected());
     this.socket.on("disconnect", (reason) => this.#disconnected(reason));
     this.socket.on("connect_error", (error) => {
-      // Without data it is the line's fault, and the client tries again.
-      if (error.data?.code) {
+      // Refused, for whatever reason; otherwise it is the line's fault, and the client tries again.
+      if (!this.socket.active) {
         this.end();
         onRefused(error.message);
       } else this.#change("lost");

@@ -212,6 +212,7 @@ class Chat {
   }
 
   select(conversation) {
+    if (conversation !== this.current) this.type("");
     this.current = conversation;
     this.#look();
   }

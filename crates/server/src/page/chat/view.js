@@ -52,7 +52,7 @@ export class View {
       this.#showPlaces();
       this.#showPeople();
       this.#showMessages();
-      if (!wasIn) byId("text").focus();
+      if (!wasIn) this.#focus();
     }
     this.#showTitle(isIn);
   }
@@ -66,7 +66,10 @@ export class View {
     const button = byId("come-back");
     if (this.chat.moved && !button) {
       const here = make("button", { id: "come-back", className: "quiet", type: "button" }, "Use this window");
-      here.addEventListener("click", () => this.chat.comeBack());
+      here.addEventListener("click", () => {
+        this.chat.comeBack();
+        this.#focus();
+      });
       byId("status").append(here);
     } else if (!this.chat.moved) button?.remove();
   }
@@ -129,7 +132,7 @@ export class View {
       close.setAttribute("aria-label", `${isRoom ? "Leave" : "Close"} ${conversation.name}`);
       close.addEventListener("click", () => {
         this.chat.leave(conversation);
-        byId("text").focus();
+        this.#focus();
       });
       return make("li", {}, open, close);
     };
@@ -202,6 +205,7 @@ export class View {
     const list = byId("messages");
     const wasAtEnd = list.scrollHeight - list.scrollTop - list.clientHeight < NEAR;
     const isOther = this.shown !== current;
+    if (isOther) this.#changeDraft(this.shown, current);
     this.shown = current;
     const isPrivate = current?.kind === "private";
     setText(byId("title"), current ? (isPrivate ? `${current.name}, in private` : current.name) : "No room");
@@ -218,6 +222,18 @@ export class View {
     setText(byId("typing"), typing(typists));
     const last = messages.at(-1);
     if (isOther || wasAtEnd || (last?.mine && last.state === "waiting")) list.scrollTop = list.scrollHeight;
+  }
+
+  /** What was typed for one conversation is not to be sent to another. */
+  #changeDraft(before, now) {
+    if (before) before.draft = byId("text").value;
+    byId("text").value = now?.draft ?? "";
+    this.#grow();
+  }
+
+  /** Whoever has used what is gone now goes on where one writes, or opens a room if there is none. */
+  #focus() {
+    byId(this.chat.current ? "text" : "room").focus();
   }
 
   #note() {
@@ -247,7 +263,10 @@ export class View {
     if (message.state === "failed") {
       const again = make("button", { className: "quiet", type: "button" }, "Try again");
       const { current } = this.chat;
-      again.addEventListener("click", () => this.chat.retry(current, message));
+      again.addEventListener("click", () => {
+        this.chat.retry(current, message);
+        this.#focus();
+      });
       fate.append(again);
     }
   }
@@ -299,12 +318,8 @@ export class View {
 
   #listenToMessages() {
     const text = byId("text");
-    const grow = () => {
-      text.style.height = "auto";
-      text.style.height = `${text.scrollHeight + 2}px`;
-    };
     text.addEventListener("input", () => {
-      grow();
+      this.#grow();
       this.chat.type(text.value);
     });
     text.addEventListener("keydown", (event) => {
@@ -318,10 +333,16 @@ export class View {
       const said = text.value.trim();
       if (!said || !this.chat.current) return;
       text.value = "";
-      grow();
+      this.#grow();
       this.chat.say(said);
       text.focus();
     });
+  }
+
+  #grow() {
+    const text = byId("text");
+    text.style.height = "auto";
+    text.style.height = `${text.scrollHeight + 2}px`;
   }
 }
 

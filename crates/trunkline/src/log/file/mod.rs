@@ -78,7 +78,13 @@ impl FileLog {
         let Place { folder, durability, msgpack, budget, writer, written } = place;
         writer.wait_until_removed(&folder);
         let boot = open::boot_id();
-        let found = open::open(&folder, msgpack, boot)?;
+        let mut found = open::open(&folder, msgpack, boot)?;
+        if durability == Durability::None
+            && let Some(closed) = found.closed.take()
+        {
+            // Nobody waits for the first writing.
+            open::take_up(&folder, closed)?;
+        }
         let (epoch, latest, events, changes) = match found.life {
             Some(life) => (life.epoch, life.latest, life.events, life.changes),
             None => (epoch, 0, Vec::new(), Vec::new()),
@@ -100,8 +106,8 @@ impl FileLog {
         let header = Header { durability, msgpack, epoch, number: found.next, boot, keep };
         let older = found.segments.iter().map(|segment| (segment.last, segment.len)).collect();
         let segments = found.segments.iter().map(|segment| (segment.number, segment.last)).collect();
-        let store =
-            Store::new(folder, durability, (segments, found.lock), Arc::clone(&share), budget, written);
+        let found = (segments, found.closed, found.lock);
+        let store = Store::new(folder, durability, found, Arc::clone(&share), budget, written);
         let most = (bounds.bytes / 4).clamp(SEGMENT.0, SEGMENT.1);
         let len = usize::MAX;
         let log = Self { header, kept, share, store, writer, len, most, older, surplus: 0, bounds };

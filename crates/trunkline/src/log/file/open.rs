@@ -17,6 +17,8 @@ pub(super) struct Found {
     pub(super) segments: Vec<Segment>,
     /// The number of the next segment.
     pub(super) next: u64,
+    /// The note that it was closed in order, if that is the last thing in it.
+    pub(super) closed: Option<Closed>,
     /// Holds the folder against other processes.
     pub(super) lock: File,
 }
@@ -29,6 +31,15 @@ pub(super) struct Segment {
     pub(super) last: u64,
     /// In bytes.
     pub(super) len: usize,
+}
+
+/// Where the note is that a log was closed in order.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Closed {
+    /// The segment.
+    number: u64,
+    /// Where in it, in bytes.
+    at: u64,
 }
 
 /// The life that goes on.
@@ -67,28 +78,35 @@ pub(super) fn open(folder: &Path, msgpack: bool, boot: [u8; 16]) -> Result<Found
                 fs::remove_file(&path).map_err(LogError::io(path))?;
             }
         }
-        return Ok(Found { life, segments: Vec::new(), next, lock });
+        return Ok(Found { life, segments: Vec::new(), next, closed: None, lock });
     }
-    if let Some(last) = reading.segments.last() {
-        take_up(folder, last.number, reading.end)?;
+    let last = reading.segments.last().map(|last| last.number);
+    if let Some(last) = last {
+        sync(folder, last)?;
     }
-    Ok(Found { life, segments: reading.segments, next, lock })
+    let closed = last.filter(|_| reading.is_closed).map(|number| Closed { number, at: reading.end });
+    Ok(Found { life, segments: reading.segments, next, closed, lock })
 }
 
-/// What was found counts as written from now on, as safely as any log promises; and that it was closed in order holds no more: the
-/// segment that follows may be lost with what clients were given from it. `end`: of the last segment, without that note.
-fn take_up(folder: &Path, last: u64, end: u64) -> Result<(), LogError> {
+/// What was found counts as written from now on, as safely as any log promises.
+fn sync(folder: &Path, last: u64) -> Result<(), LogError> {
     let path = place::segment(folder, last);
-    let taken = OpenOptions::new().write(true).open(&path).and_then(|file| {
-        if file.metadata()?.len() > end {
-            file.set_len(end)?;
-        }
-        file.sync_all()
-    });
-    taken.map_err(LogError::io(path))?;
+    let synced = OpenOptions::new().write(true).open(&path).and_then(|file| file.sync_all());
+    synced.map_err(LogError::io(path))?;
     #[cfg(unix)]
     File::open(folder).and_then(|folder| folder.sync_all()).map_err(LogError::io(folder))?;
     Ok(())
+}
+
+/// That the log was closed in order holds no more: the segment that follows may be lost with what clients were given from it. To be
+/// called before they are given anything, and not much before: a process that is killed sooner leaves the log as it found it.
+pub(super) fn take_up(folder: &Path, closed: Closed) -> Result<(), LogError> {
+    let path = place::segment(folder, closed.number);
+    let taken = OpenOptions::new().write(true).open(&path).and_then(|file| {
+        file.set_len(closed.at)?;
+        file.sync_all()
+    });
+    taken.map_err(LogError::io(path))
 }
 
 /// Removes logs of namespaces that nobody has used for so long that nothing in them is of use: those of a pattern, which nobody may

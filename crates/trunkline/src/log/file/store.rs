@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
+use super::open::Closed;
 use super::{open, place};
 use crate::log::{Durability, Share};
 use crate::wire::Budget;
@@ -54,6 +55,8 @@ struct Files {
     /// Older segments, and the last event of each.
     older: VecDeque<(u64, u64)>,
     number: u64,
+    /// What the life before has noted at its end; until the first writing.
+    closed: Option<Closed>,
     _lock: File,
 }
 
@@ -64,13 +67,13 @@ impl Store {
     pub(super) fn new(
         folder: PathBuf,
         durability: Durability,
-        found: (Vec<(u64, u64)>, File),
+        found: (Vec<(u64, u64)>, Option<Closed>, File),
         share: Arc<Share>,
         budget: Arc<Budget>,
         written: Box<dyn Fn(Written) + Send + Sync>,
     ) -> Arc<Self> {
-        let (segments, lock) = found;
-        let files = Files { current: None, older: segments.into(), number: 0, _lock: lock };
+        let (segments, closed, lock) = found;
+        let files = Files { current: None, older: segments.into(), number: 0, closed, _lock: lock };
         Arc::new(Self {
             folder,
             durability,
@@ -179,6 +182,9 @@ impl Store {
         files.write(&batch.bytes[at..])?;
         if sync || (self.durability == Durability::Synced && !batch.bytes.is_empty()) {
             files.sync()?;
+        }
+        if let Some(closed) = files.closed.take() {
+            open::take_up(&self.folder, closed).map_err(io::Error::other)?;
         }
         self.remove_unneeded(&mut files.older, batch.oldest);
         Ok(())

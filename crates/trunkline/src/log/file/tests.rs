@@ -68,6 +68,18 @@ fn open_by(
     bounds: Bounds,
     writer: Arc<Writer>,
 ) -> Result<Loaded, LogError> {
+    let mut loaded = load(folder, durability, bounds, writer)?;
+    loaded.log.snapshot(&mut std::iter::empty());
+    Ok(loaded)
+}
+
+/// Opens a log that has written nothing yet.
+fn load(
+    folder: &Path,
+    durability: Durability,
+    bounds: Bounds,
+    writer: Arc<Writer>,
+) -> Result<Loaded, LogError> {
     let place = Place {
         folder: folder.to_owned(),
         durability,
@@ -76,9 +88,7 @@ fn open_by(
         writer,
         written: Box::new(|_| ()),
     };
-    let mut loaded = FileLog::open(place, bounds, 2, Now::read())?;
-    loaded.log.snapshot(&mut std::iter::empty());
-    Ok(loaded)
+    FileLog::open(place, bounds, 2, Now::read())
 }
 
 fn open(folder: &Folder, durability: Durability) -> Result<Loaded, LogError> {
@@ -289,30 +299,32 @@ fn damage_before_the_end_is_an_error_that_says_where() {
     assert!(error.contains("00000000000000000009.events: damaged at byte 0"), "{error}");
 }
 
+/// As found after the machine was started anew.
+fn rebooted(folder: Folder) -> Folder {
+    let path = folder.last();
+    let bytes = fs::read(&path).unwrap();
+    let header = Header { boot: [7; 16], ..Header::decode(&bytes).unwrap() };
+    let mut other = Vec::new();
+    header.encode(&mut other);
+    other.extend_from_slice(&bytes[format::HEADER_LEN..]);
+    fs::write(path, other).unwrap();
+    folder
+}
+
+/// A log of one event that ended in order.
+fn closed(durability: Durability) -> Folder {
+    let folder = Folder::new();
+    append(&mut open(&folder, durability).unwrap().log, "first");
+    folder
+}
+
 #[test]
 fn a_life_goes_on_only_if_nothing_that_was_seen_can_be_missing() {
-    // As found after the machine was started anew.
-    let rebooted = |durability| {
-        let (folder, _) = killed(durability);
-        let path = folder.last();
-        let bytes = fs::read(&path).unwrap();
-        let header = Header { boot: [7; 16], ..Header::decode(&bytes).unwrap() };
-        let mut other = Vec::new();
-        header.encode(&mut other);
-        other.extend_from_slice(&bytes[format::HEADER_LEN..]);
-        fs::write(path, other).unwrap();
-        folder
-    };
-    let closed = |durability| {
-        let folder = Folder::new();
-        append(&mut open(&folder, durability).unwrap().log, "first");
-        folder
-    };
     for (folder, lives) in [
         (killed(Durability::None).0, false),
         (killed(Durability::Batched).0, true),
-        (rebooted(Durability::Batched), false),
-        (rebooted(Durability::Synced), true),
+        (rebooted(killed(Durability::Batched).0), false),
+        (rebooted(killed(Durability::Synced).0), true),
         (closed(Durability::None), true),
         (closed(Durability::Batched), true),
     ] {
@@ -333,13 +345,13 @@ fn an_orderly_end_counts_no_more_when_the_log_is_taken_up() {
     for (durability, lives) in
         [(Durability::None, false), (Durability::Batched, false), (Durability::Synced, true)]
     {
-        let folder = Folder::new();
-        append(&mut open(&folder, durability).unwrap().log, "first");
+        let folder = closed(durability);
         let boot = open::boot_id();
         let len = folder.len();
         // The process that takes it up ends before its own segment is on the disk, with the machine.
         let found = open::open(&folder.0, false, boot).unwrap();
         assert_eq!(found.life.unwrap().latest, 1, "{durability:?}");
+        open::take_up(&folder.0, found.closed.unwrap()).unwrap();
         drop(found.lock);
         assert!(folder.len() < len);
         let life = open::open(&folder.0, false, [7; 16]).unwrap().life;
@@ -355,8 +367,33 @@ fn an_orderly_end_counts_no_more_when_the_log_is_taken_up() {
     log.close().unwrap()();
     drop(log);
     assert!(folder.len() > len);
-    let life = open::open(&folder.0, false, open::boot_id()).unwrap().life.unwrap();
+    let found = open::open(&folder.0, false, open::boot_id()).unwrap();
+    open::take_up(&folder.0, found.closed.unwrap()).unwrap();
+    let life = found.life.unwrap();
     assert_eq!((life.latest, &*life.changes, folder.len()), (1, &[Change::Entered(saved())][..], len));
+}
+
+/// It was closed in order, the machine was started anew, and who took it up gave nothing to anybody yet.
+#[test]
+fn a_log_that_is_killed_before_its_first_writing_is_as_it_was_found() {
+    for durability in [Durability::Batched, Durability::Synced] {
+        let folder = rebooted(closed(durability));
+        let mut log = load(&folder.0, Durability::Batched, BOUNDS, Arc::default()).unwrap().log;
+        let image = folder.image();
+        log.snapshot(&mut std::iter::empty());
+        log.store.flush(false);
+        assert_eq!(open(&image, durability).unwrap().log.kept().latest(), 1, "{durability:?}");
+        // From the first writing on the old end is none: the new segment may be lost.
+        let image = folder.image();
+        fs::remove_file(image.last()).unwrap();
+        let lives = durability == Durability::Synced;
+        assert_eq!(open(&image, durability).unwrap().log.kept().latest() > 0, lives, "{durability:?}");
+    }
+    // Where nobody waits for a writing it is none at once.
+    let folder = rebooted(closed(Durability::Batched));
+    let mut log = load(&folder.0, Durability::None, BOUNDS, Arc::default()).unwrap().log;
+    assert_eq!(open(&folder.image(), Durability::Batched).unwrap().log.kept().latest(), 0);
+    log.snapshot(&mut std::iter::empty());
 }
 
 #[test]
