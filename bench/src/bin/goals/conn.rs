@@ -37,7 +37,7 @@ impl Door {
     }
 
     /// The namespace `/rooms` instead, where nobody is in a room yet.
-    pub(crate) fn to_rooms(self) -> Self {
+    pub(crate) fn rooms(self) -> Self {
         Self { connect: "40/rooms,", ..self }
     }
 

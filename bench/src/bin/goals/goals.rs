@@ -159,7 +159,7 @@ fn fan_out(bench: &Bench, rows: &mut Vec<Row>) -> Result<u64, Failure> {
     let (few, many) = (bench.clients(5_000), bench.clients(15_000));
     let server = bench.server(&ONE_SHARD)?;
     let mut load = Load::new()?;
-    let all = load.enter(&Door::new(&server).to_rooms(), many)?;
+    let all = load.enter(&Door::new(&server).rooms(), many)?;
     // In the namespace `/`.
     let beside = load.enter(&Door::new(&server), 1)?;
     join(&mut load, 0..few, |_| vec!["few".to_owned(), "many".to_owned()])?;
@@ -265,8 +265,8 @@ fn rooms(bench: &Bench, rows: &mut Vec<Row>) -> Result<u64, Failure> {
     let (live, all) = (clients, clients * 10);
     let server = bench.memory_server(&ONE_SHARD)?;
     let mut load = Load::new()?;
-    let members = load.enter(&Door::new(&server).to_rooms(), clients)?;
-    let publisher = load.enter(&Door::new(&server).to_rooms(), 1)?.start;
+    let members = load.enter(&Door::new(&server).rooms(), clients)?;
+    let publisher = load.enter(&Door::new(&server).rooms(), 1)?.start;
     let everybody = |_| vec!["all".to_owned()];
     join(&mut load, members.clone(), everybody)?;
     // Asked for once more, when it changes nothing: an allocator gives back what was freed when it has work again.
@@ -349,7 +349,7 @@ fn deflate(bench: &Bench, rows: &mut Vec<Row>) -> Result<u64, Failure> {
     let json = orders();
     let mut sides = Vec::new();
     for (name, door) in [("plain", Door::new(&server)), ("deflate", Door::new(&server).deflate())] {
-        let members = load.enter(&door.to_rooms(), clients)?;
+        let members = load.enter(&door.rooms(), clients)?;
         join(&mut load, members.clone(), |_| vec![name.to_owned()])?;
         let publisher = members.start;
         let fanout = Fanout::new(vec![Room::named(name, members, &json)], publisher);

@@ -1,7 +1,7 @@
 //! What Linux says of processes: where they may run, what CPU time and memory they have used.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use rustix::process::Resource;
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
@@ -65,14 +65,14 @@ impl Clock {
     /// So far, in nanoseconds. Exact while the process sleeps; up to one tick late while it runs.
     pub(crate) fn nanos(&self) -> u64 {
         let threads = fs::read_dir(format!("/proc/{}/task", self.process)).into_iter().flatten().flatten();
-        let own: u64 = threads.map(|thread| run_time(thread.path())).sum();
-        let kernel: u64 = self.kernel.iter().map(|id| run_time(format!("/proc/{id}").into())).sum();
+        let own: u64 = threads.map(|thread| run_time(&thread.path())).sum();
+        let kernel: u64 = self.kernel.iter().map(|id| run_time(&PathBuf::from(format!("/proc/{id}")))).sum();
         own + kernel
     }
 }
 
 /// The first number of `schedstat`: time on a processor, in nanoseconds.
-fn run_time(folder: PathBuf) -> u64 {
+fn run_time(folder: &Path) -> u64 {
     let text = fs::read_to_string(folder.join("schedstat")).unwrap_or_default();
     text.split(' ').next().and_then(|number| number.parse().ok()).unwrap_or(0)
 }
