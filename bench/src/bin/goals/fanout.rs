@@ -163,14 +163,15 @@ impl Fanout {
                 Pace::Closed => self.open.is_empty(),
                 Pace::Every(pause) => now >= begin + pause * published,
             };
-            if is_over && (self.open.is_empty() || now > *deadline.get_or_insert(now + DRAIN)) {
+            let is_drained = self.open.is_empty() && echo.as_ref().is_none_or(|echo| echo.sent.is_none());
+            if is_over && (is_drained || now > *deadline.get_or_insert(now + DRAIN)) {
                 break;
             }
             if is_due && !is_over {
                 deliveries += self.publish(load);
                 published += 1;
             }
-            if let Some(echo) = &mut echo {
+            if let Some(echo) = echo.as_mut().filter(|_| !is_over) {
                 echo.ask(load);
             }
             load.turn(wait, |client, packet| {
