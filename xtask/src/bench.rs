@@ -61,7 +61,7 @@ pub(crate) fn compare(
     steps.step("RESULTS.md", || {
         let read = |name: &str| Results::read(&folder.join("results").join(format!("{name}.json")));
         let tables = tables(workspace, &folder, &read("trunkline")?, &read("trunkline-idle")?)?;
-        insert(&workspace.root.join("bench/RESULTS.md"), &tables)
+        insert(&workspace.root.join("bench/RESULTS.md"), BEGIN, END, &tables)
     })
 }
 
@@ -251,11 +251,21 @@ fn output(workspace: &Workspace, program: &str, args: &[&str]) -> Result<String,
     Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
-fn insert(path: &Path, tables: &str) -> Result<(), Failure> {
+/// Day, commit, compiler and machine of a measurement, as the beginning of a paragraph.
+pub(crate) fn circumstances(workspace: &Workspace) -> Result<String, Failure> {
+    let date = output(workspace, "date", &["-u", "+%Y-%m-%d"])?;
+    let commit = output(workspace, "git", &["describe", "--always", "--dirty", "--abbrev=7"])?;
+    let rustc = output(workspace, "rustc", &["--version"])?;
+    let kernel = output(workspace, "uname", &["-r"])?;
+    Ok(format!("{date}, commit {commit}, {rustc}; {}, Linux {kernel}. ", processor()))
+}
+
+/// Writes `tables` between the lines `begin` and `end` of a file.
+pub(crate) fn insert(path: &Path, begin: &str, end: &str, tables: &str) -> Result<(), Failure> {
     let fail = |what: String| Failure::new(format!("{}: {what}", path.display()));
     let text = fs::read_to_string(path).map_err(|error| fail(error.to_string()))?;
-    let parts = text.split_once(BEGIN).and_then(|(before, rest)| Some((before, rest.split_once(END)?.1)));
-    let Some((before, after)) = parts else { return Err(fail(format!("no lines {BEGIN} and {END}"))) };
-    let text = format!("{before}{BEGIN}\n\n{tables}\n{END}{after}");
+    let parts = text.split_once(begin).and_then(|(before, rest)| Some((before, rest.split_once(end)?.1)));
+    let Some((before, after)) = parts else { return Err(fail(format!("no lines {begin} and {end}"))) };
+    let text = format!("{before}{begin}\n\n{tables}\n{end}{after}");
     fs::write(path, text).map_err(|error| fail(error.to_string()))
 }

@@ -1,6 +1,7 @@
-//! The project's chores: `cargo xtask test | interop | fuzz | bench | instructions`.
+//! The project's chores: `cargo xtask test | interop | fuzz | bench | goals | instructions`.
 
 mod bench;
+mod goals;
 mod install;
 mod instructions;
 mod licenses;
@@ -21,6 +22,8 @@ usage: cargo xtask <task>
   bench [folder..]   build bench-server; with the folder of `compare.py`, measure it beside its peers (20 minutes, on a
                      machine that does nothing else) and write the tables of bench/RESULTS.md; further words go to
                      `compare.py` in place of its times; `report` measures nothing
+  goals [command..]  measure the further goals (2 minutes, on a machine that does nothing else) and write their table of
+                     bench/RESULTS.md; the command, such as `nice -n -5`, runs each measurement
   instructions       count what the hot paths cost, by callgrind, and compare it with bench/instructions.json; `bless` makes
                      the new counts the known ones";
 
@@ -54,6 +57,7 @@ fn main() -> ExitCode {
         "interop" => interop(args),
         "fuzz" if args.len() <= 1 => fuzz(args.first().map(String::as_str)),
         "bench" => bench(args),
+        "goals" => goals(args),
         "instructions" => match args {
             [] => instructions(false),
             [word] if word == "bless" => instructions(true),
@@ -138,6 +142,17 @@ fn bench(args: &[String]) -> Result<(), Failure> {
         [folder, times @ ..] => bench::compare(&workspace, &mut steps, folder, times)?,
     }
     Ok(())
+}
+
+fn goals(wrapper: &[String]) -> Result<(), Failure> {
+    let workspace = Workspace::read()?;
+    let mut steps = Steps::new();
+    steps.step("build", || {
+        let mut build = workspace.cargo();
+        build.args(["build", "--release", "--locked", "--package", "trunkline-bench"]);
+        run(build.args(["--bin", "bench-server", "--bin", "goals"]))
+    })?;
+    goals::measure(&workspace, &mut steps, wrapper)
 }
 
 fn instructions(bless: bool) -> Result<(), Failure> {

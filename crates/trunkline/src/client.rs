@@ -22,7 +22,7 @@ use crate::namespace::{Hold, NamespaceCore, Table};
 use crate::recovery::{Claim, NamespaceLog, Outcome};
 use crate::run::{Event, Panicked, Run, guard_poll};
 use crate::session::{Command, Session};
-use crate::shard::Class;
+use crate::shard::{Class, Push};
 use crate::sid::Id;
 use crate::socket::{Flags, Recoverable, Socket, SocketId, reason_of};
 use crate::wire::{HEADROOM, Packet};
@@ -363,9 +363,14 @@ impl Client {
             if is_v3 { SocketId::for_v3(&namespace.name, &self.session.sid) } else { SocketId::random() };
         let socket = self.socket(id, namespace, admission, None);
         let sid = (!is_v3).then(|| socket.id().as_str());
-        // Before it enters the rooms, so that no broadcast overtakes it.
-        self.push(self.connect_packet(namespace, sid, None));
-        namespace.tell_rooms(socket.enter(&[]));
+        // No broadcast overtakes it, and none that follows it misses the socket.
+        let connect =
+            Packet::encoded(self.connect_packet(namespace, sid, None), true, &self.session.engine.budget);
+        let (push, events) = socket.enter(Some(&connect), &[]);
+        if push == Push::Full {
+            self.session.command(Command::Close(CloseReason::SlowReader));
+        }
+        namespace.tell_rooms(events);
         socket
     }
 
@@ -397,7 +402,7 @@ impl Client {
         if !self.session.shard.with(|state| state.push_all(self.session.slot, packets)) {
             self.session.command(Command::Close(CloseReason::SlowReader));
         }
-        let events = socket.enter(&admitted.rooms());
+        let (_, events) = socket.enter(None, &admitted.rooms());
         let (outcome, latest) = (admitted.outcome, admitted.latest());
         admitted.finish(&socket);
         drop(missed);
@@ -498,7 +503,7 @@ impl Client {
 
     fn push(&self, encoded: sio::Encoded) {
         let packet = Packet::encoded(encoded, true, &self.session.engine.budget);
-        if self.session.push(&packet, Class::Control) == crate::shard::Push::Full {
+        if self.session.push(&packet, Class::Control) == Push::Full {
             self.session.command(Command::Close(CloseReason::SlowReader));
         }
     }

@@ -396,10 +396,11 @@ impl EngineCore {
         }
         let guard = Arc::new(FlusherGuard(Arc::clone(running)));
         let (shard, flusher_guard) = (Arc::clone(&self.shards[index]), Arc::clone(&guard));
-        tokio::spawn(async move {
+        // It ends its turns itself. The runtime's own measure would make streams of tokio's seem full after 128 writes.
+        tokio::spawn(tokio::task::unconstrained(async move {
             let _guard = flusher_guard;
             crate::flush::run(shard).await;
-        });
+        }));
         let shard = Arc::clone(&self.shards[index]);
         tokio::spawn(async move {
             let _guard = guard;

@@ -17,6 +17,7 @@ use trunkline_proto::eio::CloseReason;
 use crate::outbox::{Mode, PollSender, Sink};
 use crate::session::{Command, Session};
 use crate::shard::{Shard, Slot, State};
+use crate::transport::websocket::{SharedStream, write_shared};
 use crate::wire::{Queue, Wire};
 
 // The targets for which the io-uring crate has the kernel's types, as in Cargo.toml.
@@ -119,12 +120,28 @@ fn relieve(shard: &Shard, looked: &mut Instant) {
 /// One receiver's share of a chunk.
 pub(crate) struct Job {
     slot: Slot,
-    stream: Arc<TcpStream>,
+    stream: Line,
     queue: Queue,
     written: usize,
     wire: Wire,
     sent: Sent,
     outcome: Outcome,
+}
+
+/// What the flusher writes to.
+enum Line {
+    Tcp(Arc<TcpStream>),
+    Other(SharedStream),
+}
+
+impl Line {
+    fn of(sink: &Sink) -> Option<Self> {
+        match sink {
+            Sink::Tcp(stream) => Some(Self::Tcp(Arc::clone(stream))),
+            Sink::Other(stream) => Some(Self::Other(Arc::clone(stream))),
+            Sink::Task | Sink::Poll(_) | Sink::Waiting => None,
+        }
+    }
 }
 
 /// What a ring did for a job.
@@ -169,7 +186,10 @@ impl Job {
                 }
             }
         }
-        write(&self.stream, &mut self.queue, &mut self.written, self.wire, total)
+        match &self.stream {
+            Line::Tcp(stream) => write(stream, &mut self.queue, &mut self.written, self.wire, total),
+            Line::Other(stream) => write_shared(stream, &mut self.queue, &mut self.written, self.wire, total),
+        }
     }
 }
 
@@ -206,7 +226,7 @@ fn flush(shard: &Shard, chunk: &mut Vec<Job>) -> bool {
     true
 }
 
-/// Takes up to `CHUNK` receivers off the dirty list.
+/// Takes up to `CHUNK` receivers off the dirty lists.
 fn take(
     state: &mut State,
     chunk: &mut Vec<Job>,
@@ -215,7 +235,7 @@ fn take(
 ) -> bool {
     let mut any = false;
     while chunk.len() + polls.len() < CHUNK {
-        let Some(slot) = state.dirty.pop_front() else { break };
+        let Some(slot) = state.dirty.pop() else { break };
         any = true;
         match take_one(state, slot) {
             Taken::Nothing => {}
@@ -242,19 +262,27 @@ fn take_one(state: &mut State, slot: Slot) -> Taken {
     let Some(outbox) = state.get(slot).filter(|outbox| outbox.mode == Mode::Dirty) else {
         return Taken::Nothing;
     };
-    match &outbox.sink {
-        Sink::Tcp(stream) => {
-            let stream = Arc::clone(stream);
-            let queue = outbox.take_free();
-            if queue.is_empty() && outbox.held {
-                outbox.mode = Mode::Idle;
-                state.hold(slot);
-                return Taken::Nothing;
-            }
-            outbox.mode = Mode::Flushing;
-            let (written, wire) = (outbox.written, outbox.wire);
-            Taken::Job(Job { slot, stream, queue, written, wire, sent: Sent::No, outcome: Outcome::Done })
+    outbox.ahead = false;
+    if let Some(stream) = Line::of(&outbox.sink) {
+        let queue = outbox.take_free();
+        if queue.is_empty() && outbox.held {
+            outbox.mode = Mode::Idle;
+            state.hold(slot);
+            return Taken::Nothing;
         }
+        outbox.mode = Mode::Flushing;
+        let (written, wire) = (outbox.written, outbox.wire);
+        return Taken::Job(Job {
+            slot,
+            stream,
+            queue,
+            written,
+            wire,
+            sent: Sent::No,
+            outcome: Outcome::Done,
+        });
+    }
+    match &outbox.sink {
         Sink::Task => {
             outbox.mode = Mode::Blocked;
             Taken::Task
@@ -276,7 +304,7 @@ fn take_one(state: &mut State, slot: Slot) -> Taken {
             }
             if let Sink::Poll(sender) = sink { Taken::Poll(sender, queue) } else { Taken::Nothing }
         }
-        Sink::Waiting => {
+        Sink::Waiting | Sink::Tcp(_) | Sink::Other(_) => {
             outbox.mode = Mode::Idle;
             Taken::Nothing
         }
@@ -287,16 +315,7 @@ fn take_one(state: &mut State, slot: Slot) -> Taken {
 /// follow, which the flusher merges. True if the session's task has to write: the stream took not all, or is not the flusher's.
 pub(crate) fn own(session: &Session) -> bool {
     let (shard, slot) = (&session.shard, session.slot);
-    let taken = shard.with(|state| {
-        if state.dirty.len() == 1 && state.dirty.front() == Some(&slot) {
-            state.dirty.clear();
-            return take_one(state, slot);
-        }
-        match state.get(slot) {
-            Some(outbox) if outbox.mode == Mode::Blocked => Taken::Task,
-            _ => Taken::Nothing,
-        }
-    });
+    let taken = shard.with(|state| take_own(state, slot));
     let mut job = match taken {
         Taken::Job(job) => job,
         Taken::Nothing => return false,
@@ -315,6 +334,17 @@ pub(crate) fn own(session: &Session) -> bool {
     shard.with(|state| settle(state, &mut job, &mut done));
     done.into_iter().for_each(Finished::tell);
     is_blocked
+}
+
+/// What a session's task has to do for its own outbox.
+fn take_own(state: &mut State, slot: Slot) -> Taken {
+    let is_only = state.dirty.take_only(slot);
+    // It may have been on a list from before.
+    match state.get(slot).map(|outbox| outbox.mode) {
+        Some(Mode::Dirty) if is_only => take_one(state, slot),
+        Some(Mode::Blocked) => Taken::Task,
+        _ => Taken::Nothing,
+    }
 }
 
 /// What has to be told once the lock is free.
@@ -349,7 +379,8 @@ fn settle(state: &mut State, job: &mut Job, done: &mut Vec<Finished>) {
         Outcome::Done => {
             outbox.bytes = outbox.queue.iter().map(|p| p.cost()).sum();
             outbox.mode = Mode::Dirty;
-            state.dirty.push_back(job.slot);
+            let is_for_few = outbox.ahead;
+            state.dirty.push(job.slot, is_for_few);
         }
         Outcome::Blocked => {
             job.queue.extend(outbox.queue.drain(..));
@@ -452,5 +483,24 @@ pub(crate) fn advance(queue: &mut Queue, written: &mut usize, wire: Wire, n: usi
         queue.clear();
     } else {
         queue.drain(..complete);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::shard::Class;
+    use crate::uring::Batches;
+    use crate::wire::{Budget, Packet};
+
+    #[test]
+    fn what_is_blocked_is_its_tasks_though_it_is_still_on_a_list() {
+        let shard = Shard::new(0, 1_000, Budget::new(1_000_000), Batches::default());
+        let slot = shard.with(|state| state.open(Wire::Ws4, Sink::Task));
+        shard.push(slot, &Packet::control("2"), Class::Control);
+        shard.with(|state| {
+            state.get(slot).unwrap().mode = Mode::Blocked;
+            assert!(matches!(take_own(state, slot), Taken::Task));
+        });
     }
 }

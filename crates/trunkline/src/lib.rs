@@ -42,6 +42,7 @@ mod client_bundle;
 mod clock;
 mod config;
 mod cors;
+mod dirty;
 mod dynamic;
 mod error;
 mod extract;

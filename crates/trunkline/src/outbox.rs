@@ -11,6 +11,7 @@ use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 
 use crate::session::Session;
+use crate::transport::websocket::SharedStream;
 use crate::wire::{Queue, Wire};
 
 /// Gives a waiting polling request its packets.
@@ -24,7 +25,9 @@ pub(crate) enum Sink {
     Poll(PollSender),
     /// The flusher writes this stream.
     Tcp(Arc<TcpStream>),
-    /// The session's task writes (TLS and other streams).
+    /// The flusher writes this stream (TLS and others).
+    Other(SharedStream),
+    /// The session's task writes: there is no stream yet, or none any more.
     Task,
 }
 
@@ -39,7 +42,7 @@ impl Sink {
 pub(crate) enum Mode {
     /// Nobody.
     Idle,
-    /// On the shard's dirty list.
+    /// On one of the shard's dirty lists, or on both.
     Dirty,
     /// The flusher has taken the queue and writes outside the lock.
     Flushing,
@@ -69,6 +72,8 @@ pub(crate) struct Outbox {
     pub(crate) wire: Wire,
     /// The close packet is queued: nothing more is taken.
     pub(crate) finishing: bool,
+    /// On the list of what is for few; in mode `Flushing`: belongs there if something is left.
+    pub(crate) ahead: bool,
     /// There may be packets in the queue that wait for their log.
     pub(crate) held: bool,
     /// It is on the shard's list of those that wait for a log.
@@ -95,6 +100,7 @@ impl Outbox {
             mode: Mode::Idle,
             wire,
             finishing: false,
+            ahead: false,
             held: false,
             listed: false,
             taken: false,
@@ -108,7 +114,7 @@ impl Outbox {
         match self.sink {
             Sink::Waiting => true,
             Sink::Poll(_) => false,
-            Sink::Tcp(_) | Sink::Task => self.since.is_some(),
+            Sink::Tcp(_) | Sink::Other(_) | Sink::Task => self.since.is_some(),
         }
     }
 

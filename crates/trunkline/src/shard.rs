@@ -5,7 +5,7 @@
 //! A shard is a lock, not an actor: a push from any thread takes effect in program order.
 
 use std::borrow::Borrow;
-use std::collections::{HashSet, VecDeque};
+use std::collections::HashSet;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 use std::task::Waker;
@@ -16,6 +16,7 @@ use slab::Slab;
 
 use crate::alarms::Alarms;
 use crate::clock;
+use crate::dirty::{Dirty, FEW};
 use crate::hash::Quick;
 use crate::metrics::ShardCounters;
 use crate::outbox::{Mode, Outbox, PollSender, Sink};
@@ -74,8 +75,8 @@ impl Hash for BySid {
 pub(crate) struct State {
     pub(crate) outboxes: Slab<Outbox>,
     pub(crate) rooms: Rooms,
-    /// Outboxes in mode `Dirty`, in the order in which they became so.
-    pub(crate) dirty: VecDeque<Slot>,
+    /// Outboxes in mode `Dirty`.
+    pub(crate) dirty: Dirty,
     /// Outboxes in which all that waits has to wait for a log.
     pub(crate) held: Vec<Slot>,
     /// The flusher's waker while it sleeps.
@@ -126,7 +127,7 @@ impl Shard {
             state: Mutex::new(State {
                 outboxes: Slab::new(),
                 rooms: Rooms::default(),
-                dirty: VecDeque::new(),
+                dirty: Dirty::default(),
                 held: Vec::new(),
                 flusher: None,
                 budget,
@@ -226,7 +227,7 @@ impl State {
     pub(crate) fn push(&mut self, slot: Slot, packet: &Arc<Packet>, class: Class) -> Push {
         debug_assert_ne!(class, Class::Sheddable, "for broadcasts");
         let mut shed = Shed::default();
-        enqueue(&mut self.outboxes, &mut self.dirty, self.limit, slot, packet, class, &mut shed)
+        enqueue(&mut self.outboxes, &mut self.dirty, self.limit, slot, packet, class, true, &mut shed)
     }
 
     /// Puts packets into a receiver's outbox, in order. False if one did not fit: nothing more is taken then, so that nothing follows
@@ -258,7 +259,8 @@ impl State {
         rooms.select(namespace, target, |slot, socket| {
             delivery.receivers += 1;
             seen(socket);
-            match enqueue(outboxes, dirty, *limit, slot, packet, class, &mut delivery.shed) {
+            let is_for_few = delivery.receivers <= FEW;
+            match enqueue(outboxes, dirty, *limit, slot, packet, class, is_for_few, &mut delivery.shed) {
                 Push::Taken | Push::Closed | Push::Shed => {}
                 Push::Dropped => delivery.dropped += 1,
                 Push::Full => {
@@ -278,7 +280,8 @@ impl State {
         let Some(outbox) = self.get(slot) else { return };
         if outbox.mode == Mode::Idle && outbox.sink.is_ready() && !outbox.queue.is_empty() {
             outbox.mode = Mode::Dirty;
-            self.dirty.push_back(slot);
+            outbox.ahead = true;
+            self.dirty.push(slot, true);
         }
     }
 
@@ -307,7 +310,7 @@ impl State {
         match outbox.sink {
             Sink::Poll(_) => return Err(NoPoll::Overlap),
             // Upgraded since the request was looked at.
-            Sink::Tcp(_) | Sink::Task => return Err(NoPoll::Upgraded),
+            Sink::Tcp(_) | Sink::Other(_) | Sink::Task => return Err(NoPoll::Upgraded),
             Sink::Waiting => {}
         }
         let queue = outbox.take_answer();
@@ -392,13 +395,18 @@ pub(crate) struct Delivery {
 }
 
 #[inline]
+#[expect(
+    clippy::too_many_arguments,
+    reason = "inlined where it is called; parts of a state that is borrowed otherwise"
+)]
 fn enqueue(
     outboxes: &mut Slab<Outbox>,
-    dirty: &mut VecDeque<Slot>,
+    dirty: &mut Dirty,
     limit: usize,
     slot: Slot,
     packet: &Arc<Packet>,
     class: Class,
+    is_for_few: bool,
     shed: &mut Shed,
 ) -> Push {
     let Some(outbox) = outboxes.get_mut(slot.index as usize).filter(|o| o.generation == slot.generation)
@@ -430,9 +438,15 @@ fn enqueue(
     if outbox.mode == Mode::Idle {
         if outbox.sink.is_ready() {
             outbox.mode = Mode::Dirty;
-            dirty.push_back(slot);
+            outbox.ahead = is_for_few;
+            dirty.push(slot, is_for_few);
         } else if outbox.since.is_none() {
             outbox.since = Some(Instant::now());
+        }
+    } else if is_for_few && !outbox.ahead {
+        outbox.ahead = true;
+        if outbox.mode == Mode::Dirty {
+            dirty.push(slot, true);
         }
     }
     Push::Taken

@@ -114,7 +114,7 @@ mod tests {
         let (shard, flusher, slot) = shard();
         let turn = Turn::begin(&shard);
         shard.push(slot, &Packet::control("2"), Class::Control);
-        shard.with(|state| state.dirty.clear());
+        assert!(shard.with(|state| state.dirty.take_only(slot)));
         drop(turn);
         assert_eq!(flusher.0.load(Ordering::Relaxed), 0);
     }

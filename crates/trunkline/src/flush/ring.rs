@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 use io_uring::{IoUring, Probe, opcode, types};
 
-use super::{CHUNK, Job, Sent};
+use super::{CHUNK, Job, Line, Sent};
 
 /// A ring for as many sends as a chunk has receivers.
 pub(crate) struct Ring {
@@ -82,6 +82,7 @@ impl Ring {
         let mut last: Option<(usize, Range<usize>)> = None;
         for index in 0..jobs.len() {
             let Some(job) = jobs.get(index) else { break };
+            let Line::Tcp(stream) = &job.stream else { continue };
             let bytes = match single(job) {
                 Some(bytes) => bytes,
                 None => {
@@ -94,7 +95,7 @@ impl Ring {
                     self.merged.get(range).unwrap_or_default()
                 }
             };
-            let (fd, start, len) = (job.stream.as_raw_fd(), bytes.as_ptr(), bytes.len());
+            let (fd, start, len) = (stream.as_raw_fd(), bytes.as_ptr(), bytes.len());
             // SAFETY: the bytes belong to a packet that `job` holds or to `merged`, which grows within its capacity only. Both
             // stay until `finish` has said that the send is over or never began; where it cannot, `abandon` leaks them.
             if len == 0 || !unsafe { self.push(index, fd, start, len) } {
@@ -254,6 +255,7 @@ mod tests {
         let stream = Arc::new(tokio::net::TcpStream::from_std(ours).unwrap());
         // Before the runtime has looked, it takes no stream for writable.
         stream.writable().await.unwrap();
+        let stream = Line::Tcp(stream);
         let slot = Slot { index: 0, generation: 0 };
         let queue: Queue = packets.iter().cloned().collect();
         let (sent, outcome) = (Sent::No, Outcome::Done);

@@ -64,7 +64,7 @@ impl Connection {
         let handshake = Handshake::new(&connect.url, &connect.headers, None, false);
         let limits = io.engine().config.ws_limits();
         let decoder = ws::Decoder::new(ws::Role::Server, limits, false);
-        let stream = WsStream::Other(Box::new(Box::new(theirs)));
+        let stream = WsStream::Other(Box::new(Arc::new(Mutex::new(theirs))));
         let conn = WsConn { stream, decoder, wire: Wire::Ws4 };
         io.engine().open_websocket(Version::V4, false, handshake, conn, Vec::new(), Vec::new());
         let (out, frames) = mpsc::unbounded_channel();

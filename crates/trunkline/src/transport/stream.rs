@@ -6,6 +6,7 @@ use std::sync::Arc;
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 use hyper_util::server::conn::auto;
+use parking_lot::Mutex;
 use tokio::net::TcpStream;
 
 use super::tcp_io::TcpIo;
@@ -65,7 +66,7 @@ pub(crate) fn open(upgraded: Upgraded) -> Opened {
         Ok(parts) => return tcp(parts.io.into_inner(), parts.read_buf.to_vec(), Way::Auto),
         Err(upgraded) => upgraded,
     };
-    let stream = WsStream::Other(Box::new(Box::new(TokioIo::new(upgraded))));
+    let stream = WsStream::Other(Box::new(Arc::new(Mutex::new(TokioIo::new(upgraded)))));
     Opened { stream, early: Vec::new(), head: Vec::new(), way: Way::Boxed }
 }
 

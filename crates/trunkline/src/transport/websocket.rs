@@ -4,8 +4,9 @@ use std::cell::Cell;
 use std::io::{self, Read};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 
+use parking_lot::Mutex;
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
@@ -29,8 +30,8 @@ pub(crate) enum WsStream {
     Tcp(Arc<TcpStream>),
     /// Taken off its runtime, on the way to another one.
     Detached(std::net::TcpStream),
-    /// TLS and other streams: the session's task writes it. Twice boxed, so that the others have a thin one's size.
-    Other(Box<Box<dyn Stream>>),
+    /// TLS and other streams. Boxed, so that the others have a thin one's size.
+    Other(Box<SharedStream>),
     /// Could not be registered with the runtime.
     Dead,
 }
@@ -38,6 +39,9 @@ pub(crate) enum WsStream {
 /// A byte stream of any kind.
 pub(crate) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
+
+/// A stream that the session's task reads and the flusher writes. Each holds it for one call; nobody waits while holding it.
+pub(crate) type SharedStream = Arc<Mutex<dyn Stream>>;
 
 impl WsStream {
     /// Registers a stream that came from another runtime.
@@ -64,7 +68,8 @@ impl WsStream {
     pub(crate) fn sink(&self) -> Sink {
         match self {
             Self::Tcp(stream) => Sink::Tcp(Arc::clone(stream)),
-            _ => Sink::Task,
+            Self::Other(stream) => Sink::Other(Arc::clone(stream)),
+            Self::Detached(_) | Self::Dead => Sink::Task,
         }
     }
 
@@ -82,7 +87,7 @@ impl WsStream {
             },
             Self::Other(stream) => {
                 let mut buf = ReadBuf::new(buf);
-                ready!(Pin::new(stream).poll_read(cx, &mut buf))?;
+                ready!(Pin::new(&mut *stream.lock()).poll_read(cx, &mut buf))?;
                 Poll::Ready(Ok(buf.filled().len()))
             }
             Self::Detached(_) | Self::Dead => Poll::Ready(Err(io::ErrorKind::NotConnected.into())),
@@ -95,8 +100,9 @@ impl WsStream {
             // Past tokio's readiness: of a stream that was just moved to this runtime it knows nothing yet.
             Self::Tcp(stream) => SockRef::from(&**stream).send(bytes).is_ok_and(|n| n == bytes.len()),
             Self::Other(stream) => {
+                let mut stream = stream.lock();
                 let written = matches!(Pin::new(&mut *stream).poll_write(cx, bytes), Poll::Ready(Ok(n)) if n == bytes.len());
-                written && !matches!(Pin::new(stream).poll_flush(cx), Poll::Ready(Err(_)))
+                written && !matches!(Pin::new(&mut *stream).poll_flush(cx), Poll::Ready(Err(_)))
             }
             Self::Detached(_) | Self::Dead => false,
         }
@@ -106,7 +112,7 @@ impl WsStream {
     pub(crate) fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         match self {
             Self::Tcp(stream) => drop(SockRef::from(&**stream).shutdown(std::net::Shutdown::Write)),
-            Self::Other(stream) => drop(ready!(Pin::new(stream).poll_shutdown(cx))),
+            Self::Other(stream) => drop(ready!(Pin::new(&mut *stream.lock()).poll_shutdown(cx))),
             Self::Detached(_) | Self::Dead => {}
         }
         Poll::Ready(())
@@ -136,7 +142,7 @@ pub(crate) fn poll_blocked(
         }
         let Some((mut queue, mut written, wire)) = take(session) else {
             return if let WsStream::Other(stream) = stream {
-                Pin::new(stream).poll_flush(cx)
+                Pin::new(&mut *stream.lock()).poll_flush(cx)
             } else {
                 Poll::Ready(Ok(()))
             };
@@ -144,7 +150,9 @@ pub(crate) fn poll_blocked(
         let (mut total, before) = (0, queue.len());
         let outcome = match stream {
             WsStream::Tcp(tcp) => flush::write(tcp, &mut queue, &mut written, wire, &mut total),
-            WsStream::Other(other) => write_other(other, cx, &mut queue, &mut written, wire, &mut total),
+            WsStream::Other(other) => {
+                write_other(&mut *other.lock(), cx, &mut queue, &mut written, wire, &mut total)
+            }
             WsStream::Detached(_) | WsStream::Dead => Outcome::Failed,
         };
         session.shard.counters.sent(before - queue.len(), total);
@@ -198,8 +206,29 @@ fn put_back(session: &Session, mut queue: Queue, written: usize) {
 /// Bytes given to a TLS stream at a time: one record.
 const RECORD: usize = 16 * 1024;
 
+/// For the flusher: writes `queue` until it is empty or the stream takes no more. What is left, and what the stream itself still holds,
+/// is the session's task's then, whose waker the stream is given.
+pub(crate) fn write_shared(
+    stream: &SharedStream,
+    queue: &mut Queue,
+    written: &mut usize,
+    wire: Wire,
+    total: &mut usize,
+) -> Outcome {
+    let cx = &mut Context::from_waker(Waker::noop());
+    let mut stream = stream.lock();
+    match write_other(&mut *stream, cx, queue, written, wire, total) {
+        Outcome::Done => match Pin::new(&mut *stream).poll_flush(cx) {
+            Poll::Ready(Ok(())) => Outcome::Done,
+            Poll::Ready(Err(_)) => Outcome::Failed,
+            Poll::Pending => Outcome::Blocked,
+        },
+        other => other,
+    }
+}
+
 fn write_other(
-    stream: &mut Box<Box<dyn Stream>>,
+    stream: &mut dyn Stream,
     cx: &mut Context<'_>,
     queue: &mut Queue,
     written: &mut usize,
@@ -208,23 +237,19 @@ fn write_other(
 ) -> Outcome {
     let mut record = Vec::new();
     while !queue.is_empty() {
-        record.clear();
-        let mut skip = *written;
-        'fill: for packet in queue.iter() {
-            let (head, tail) = packet.ws(wire);
-            for part in [head, tail] {
-                let skipped = skip.min(part.len());
-                skip -= skipped;
-                let room = RECORD - record.len();
-                let rest = &part[skipped..];
-                record.extend_from_slice(&rest[..rest.len().min(room)]);
-                if rest.len() >= room {
-                    break 'fill;
-                }
+        let bytes = match &queue[..] {
+            // Alone and whole, as most are: nothing is to be put together.
+            [packet] if *written == 0 && packet.ws(wire).1.is_empty() => {
+                let head = packet.ws(wire).0;
+                &head[..head.len().min(RECORD)]
             }
-        }
-        match Pin::new(&mut *stream).poll_write(cx, &record) {
-            Poll::Ready(Ok(0)) if !record.is_empty() => return Outcome::Failed,
+            _ => {
+                gather(queue, *written, wire, &mut record);
+                &record[..]
+            }
+        };
+        match Pin::new(&mut *stream).poll_write(cx, bytes) {
+            Poll::Ready(Ok(0)) if !bytes.is_empty() => return Outcome::Failed,
             Poll::Ready(Ok(n)) => {
                 *total += n;
                 flush::advance(queue, written, wire, n);
@@ -234,6 +259,25 @@ fn write_other(
         }
     }
     Outcome::Done
+}
+
+/// Puts what comes next, at most a record, into `record`.
+fn gather(queue: &Queue, written: usize, wire: Wire, record: &mut Vec<u8>) {
+    record.clear();
+    let mut skip = written;
+    for packet in queue {
+        let (head, tail) = packet.ws(wire);
+        for part in [head, tail] {
+            let skipped = skip.min(part.len());
+            skip -= skipped;
+            let room = RECORD - record.len();
+            let rest = &part[skipped..];
+            record.extend_from_slice(&rest[..rest.len().min(room)]);
+            if rest.len() >= room {
+                return;
+            }
+        }
+    }
 }
 
 /// Bytes read at a time.
