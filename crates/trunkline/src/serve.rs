@@ -157,8 +157,12 @@ where
     }
 }
 
+/// Connections that one look at the kernel's queue finds ready: few enough that what they need stays in the cache until their turn
+/// (measured, bench/NOTES.md).
+const READY: usize = 64;
+
 fn runtime() -> io::Result<tokio::runtime::Runtime> {
-    tokio::runtime::Builder::new_current_thread().enable_all().build()
+    tokio::runtime::Builder::new_current_thread().max_io_events_per_tick(READY).enable_all().build()
 }
 
 /// What a connection needs besides its stream.
