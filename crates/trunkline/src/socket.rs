@@ -1,7 +1,6 @@
 //! A client in a namespace.
 
 use std::any::{Any, TypeId};
-use std::borrow::Borrow;
 use std::collections::HashMap;
 use std::fmt;
 use std::future::Future;
@@ -11,8 +10,8 @@ use std::task::Poll;
 use std::time::Duration;
 
 use parking_lot::Mutex;
+use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use trunkline_proto::eio::{CloseReason, Version};
 use trunkline_proto::sio::{self, DisconnectReason, OwnedArgs};
 
@@ -36,109 +35,12 @@ use crate::shard::{self, Class, Push};
 use crate::sid::Id;
 use crate::wire::{HEADROOM, Packet};
 
-/// The public id of a socket: 20 characters, another one in each namespace. Clients of Engine.IO 3 compute their ids
-/// themselves, from the session's id: theirs are that, or `<namespace>#<sid>` (SECURITY.md says what that means).
-#[derive(Clone)]
-pub struct SocketId(Text);
+mod emitter;
+mod id;
 
-/// Nearly all ids have 20 characters: those need no allocation.
-#[derive(Clone)]
-enum Text {
-    Short(Id),
-    Other(Arc<str>),
-}
-
-impl SocketId {
-    pub(crate) fn random() -> Self {
-        Self(Text::Short(Id::random()))
-    }
-
-    pub(crate) fn for_v3(namespace: &str, sid: &Id) -> Self {
-        if namespace == "/" {
-            Self(Text::Short(*sid))
-        } else {
-            Self(Text::Other(Arc::from(format!("{namespace}#{sid}"))))
-        }
-    }
-
-    /// The id as text.
-    pub fn as_str(&self) -> &str {
-        match &self.0 {
-            Text::Short(id) => id.as_str(),
-            Text::Other(text) => text,
-        }
-    }
-}
-
-// All as those of the text, by which ids are looked up.
-impl PartialEq for SocketId {
-    fn eq(&self, other: &Self) -> bool {
-        self.as_str() == other.as_str()
-    }
-}
-
-impl Eq for SocketId {}
-
-impl PartialOrd for SocketId {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Ord for SocketId {
-    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        self.as_str().cmp(other.as_str())
-    }
-}
-
-impl std::hash::Hash for SocketId {
-    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
-        self.as_str().hash(state);
-    }
-}
-
-impl From<&str> for SocketId {
-    /// The id that a client sent; whether there is such a socket, [`Namespace::socket`] tells.
-    fn from(text: &str) -> Self {
-        Self(text.parse().map_or_else(|_| Text::Other(Arc::from(text)), Text::Short))
-    }
-}
-
-impl Borrow<str> for SocketId {
-    fn borrow(&self) -> &str {
-        self.as_str()
-    }
-}
-
-impl AsRef<str> for SocketId {
-    fn as_ref(&self) -> &str {
-        self.as_str()
-    }
-}
-
-impl fmt::Display for SocketId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-impl fmt::Debug for SocketId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "SocketId({self})")
-    }
-}
-
-impl Serialize for SocketId {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(self.as_str())
-    }
-}
-
-impl<'de> Deserialize<'de> for SocketId {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Ok(Self::from(String::deserialize(deserializer)?.as_str()))
-    }
-}
+pub(crate) use emitter::Flags;
+pub use emitter::SocketEmitter;
+pub use id::SocketId;
 
 /// A client in a namespace; a cheap handle, valid also after the disconnect.
 #[derive(Clone)]
@@ -847,64 +749,6 @@ impl PartialEq for Socket {
 impl fmt::Debug for Socket {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Socket({} in {})", self.0.id, self.0.namespace.name)
-    }
-}
-
-/// How a packet is sent.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Flags {
-    pub(crate) volatile: bool,
-    pub(crate) compress: bool,
-}
-
-impl Default for Flags {
-    fn default() -> Self {
-        Self { volatile: false, compress: true }
-    }
-}
-
-/// A socket with flags for the next emit; from [`Socket::volatile`], [`Socket::compress`] and [`Socket::timeout`].
-#[derive(Debug)]
-pub struct SocketEmitter<'a> {
-    socket: &'a Socket,
-    flags: Flags,
-    timeout: Option<Duration>,
-}
-
-impl SocketEmitter<'_> {
-    /// Dropped if the line is blocked at that moment.
-    #[must_use]
-    pub fn volatile(mut self) -> Self {
-        self.flags.volatile = true;
-        self
-    }
-
-    /// Whether transports may compress it.
-    #[must_use]
-    pub fn compress(mut self, compress: bool) -> Self {
-        self.flags.compress = compress;
-        self
-    }
-
-    /// How long `emit_with_ack` waits.
-    #[must_use]
-    pub fn timeout(mut self, timeout: Duration) -> Self {
-        self.timeout = Some(timeout);
-        self
-    }
-
-    /// See [`Socket::emit`].
-    ///
-    /// # Errors
-    /// As there.
-    pub fn emit(self, event: &str, args: impl Serialize) -> Result<(), EmitError> {
-        self.socket.emit_with(event, &args, self.flags)
-    }
-
-    /// See [`Socket::emit_with_ack`].
-    pub fn emit_with_ack<T: DeserializeOwned>(self, event: &str, args: impl Serialize) -> AckFuture<T> {
-        let timeout = self.timeout.unwrap_or(self.socket.0.namespace.io.config.ack_timeout);
-        self.socket.emit_with_ack_flags(event, &args, self.flags, timeout)
     }
 }
 
