@@ -22,7 +22,7 @@ usage: cargo xtask <task>
   bench folder..     build bench-server, measure it beside its peers with `compare.py` of that folder (35 minutes, on a
                      machine that does nothing else), and write the tables of bench/RESULTS.md; further words go to
                      `compare.py` in place of its times; `report` measures nothing
-  goals [command..]  measure the further goals (2 minutes, on a machine that does nothing else) and write their table of
+  goals [command..]  measure the further goals (5 minutes, on a machine that does nothing else) and write their table of
                      bench/RESULTS.md; the command, such as `nice -n -5`, runs each measurement
   instructions       count what the hot paths cost, by callgrind, and compare it with bench/instructions.json; `bless` makes
                      the new counts the known ones";
