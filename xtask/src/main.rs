@@ -155,7 +155,7 @@ fn goals(wrapper: &[String]) -> Result<(), Failure> {
 fn instructions(bless: bool) -> Result<(), Failure> {
     let workspace = Workspace::read()?;
     let mut steps = Steps::new();
-    steps.step("install", || install::everything(&workspace))?;
+    steps.step("install", install::debian_packages)?;
     steps.step("instructions", || instructions::check(&workspace, bless))
 }
 
