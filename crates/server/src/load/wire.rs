@@ -1,5 +1,6 @@
 //! One connection, as light as it can be: a WebSocket by the protocol crate's halves, without queue, task and reconnection.
 
+use std::borrow::Cow;
 use std::cell::Cell;
 use std::fmt::Write as _;
 use std::future::poll_fn;
@@ -274,7 +275,13 @@ impl Wire {
                 Some(Event::Close(code)) => {
                     return Err(format!("the server closed the connection: {code:?}"));
                 }
-                Some(Event::Binary(_) | Event::Pong(_)) => {}
+                // Attachments: without them the next text would be taken for a mistake of the server's.
+                Some(Event::Binary(data)) => match self.packets.decode_binary(Cow::Borrowed(data)) {
+                    Ok(Some(packet)) => hear(Heard::Packet(packet), &mut self.out),
+                    Ok(None) => {}
+                    Err(violation) => return Err(format!("{violation:?}")),
+                },
+                Some(Event::Pong(_)) => {}
                 None => break,
             }
             input = input.get_mut(consumed..).unwrap_or_default();

@@ -1,7 +1,7 @@
 //! `bench`: every mode against a server that does what the modes need, and one that answers wrongly.
 
 use serde_json::Value as Json;
-use trunkline::{Data, Reply, Socket};
+use trunkline::{Args, Binary, Data, Reply, Socket};
 
 use crate::program::{Left, json, run};
 use crate::server::{Server, serve_tls};
@@ -54,6 +54,30 @@ fn wrong_answers_are_failures() {
 }
 
 #[test]
+fn binary_events_of_others_disturb_nothing() {
+    let server = Server::start();
+    server
+        .io
+        .of("/binary")
+        .on_connect(async |socket: Socket| {
+            let parts = (bytes(b"\x00\xff"), bytes(&[7; 300]));
+            socket.namespace().emit("picture", Args(parts)).expect("there is room");
+        })
+        .on("ack", async |socket: Socket, Data(text): Data<String>| {
+            socket.emit("picture", bytes(b"one")).expect("there is room");
+            Reply(text)
+        })
+        .on("echo", async |socket: Socket, Data(text): Data<String>| {
+            socket.emit("picture", bytes(b"one")).expect("there is room");
+            socket.emit("echo", &text)
+        });
+    for mode in ["ack", "echo", "polling", "connect", "idle"] {
+        let (left, report) = bench(&server.url("/binary"), &["--mode", mode]);
+        assert_eq!(left.code, Some(0), "{mode}: {report:#} {:?}", left.err);
+    }
+}
+
+#[test]
 fn who_is_not_let_in_says_why() {
     let server = Server::start();
     let (left, report) = bench(&server.url("/members"), &["--connections", "2"]);
@@ -72,6 +96,10 @@ fn over_tls() {
     let (left, report) = bench(&url, &["--mode", "idle", "--insecure"]);
     assert_eq!((left.code, report["opened"].as_u64()), (Some(0), Some(4)), "{:?}", left.err);
     assert_eq!(bench(&url, &["--mode", "idle"]).0.code, Some(1), "nobody trusts this certificate");
+}
+
+fn bytes(bytes: &'static [u8]) -> Binary {
+    Binary::from(bytes)
 }
 
 fn bench(url: &str, more: &[&str]) -> (Left, Json) {
