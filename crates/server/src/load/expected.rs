@@ -59,29 +59,36 @@ pub(crate) fn complaints(options: &Options, course: &Course, report: &Report) ->
             number => format!(" ({number} disconnected by the server)"),
         };
         let first = escape(&why.to_string());
-        lines.push(format!("{} connections failed{disconnected}; the first: {first}", report.failed));
+        lines.push(format!("failed connections: {}{disconnected}; the first: {first}", report.failed));
     }
     if report.bad > 0 {
-        lines.push(format!("{} answers were not what was expected", report.bad));
+        lines.push(format!("answers that were not what was expected: {}", report.bad));
     }
     for (kind, messages) in &report.messages {
         if messages.unanswered > 0 {
             let what = if *kind == Kind::Fanout.name() {
-                "deliveries did not come"
+                "deliveries that did not come"
             } else {
-                "messages were not answered"
+                "messages without an answer"
             };
             let limit = Span(options.connection.timeout);
-            lines.push(format!("{kind}: {} {what} within {limit}", messages.unanswered));
+            lines.push(format!("{kind}: {what} within {limit}: {}", messages.unanswered));
         } else if messages.count == 0 && report.failed == 0 {
-            lines.push(format!("{kind}: nothing was there to be measured in {:.1} s", report.seconds));
+            lines.push(format!("{kind}: nothing to be measured came within {:.1} s", report.seconds));
         }
     }
     let is_silent = report.bad > 0 || report.messages.values().any(|messages| messages.is_wanting());
     // Who was let in nowhere has not got as far as that.
     let is_inside = course.open() > 0 || matches!(course.why(), Some(Lost::Unanswered(_)));
     if is_silent && is_inside {
-        lines.extend(needs(options).map(|needs| format!("the mode {} needs: {needs}", report.mode)));
+        lines.extend(
+            needs(options).map(|needs| format!("the server must have, for --mode {}: {needs}", report.mode)),
+        );
+        if !matches!(options.mode, Mode::Publish | Mode::Connect | Mode::Idle) {
+            lines.push(
+                "the program trunkline by itself has none of these: --mode publish is for it".to_owned(),
+            );
+        }
     }
     lines
 }

@@ -214,3 +214,56 @@ impl Times {
 fn rounded(number: f64) -> f64 {
     (number * 1e3).round() / 1e3
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::load::tally::Phase;
+
+    fn report(line: &str, tally: Tally, course: &Course) -> Report {
+        let words = line.split_whitespace().map(std::ffi::OsString::from);
+        let options = Options::parse(words).expect("known").expect("no help");
+        let at = Instant::now();
+        let cost = |cpu, memory| Some(Cost { cpu, memory });
+        let first = Sample { at, server: cost(1.0, 5_000), own: None };
+        let last = Sample { at: at + Duration::from_secs(2), server: cost(1.5, 9_000), own: None };
+        Report::new(&options, course, &[Arc::new(tally)], 3, (first, last), cost(0.2, 1_000))
+    }
+
+    #[test]
+    fn costs_are_those_of_the_measured_time() {
+        let (tally, course) = (Tally::default(), Course::new(4, 1));
+        (0..4).for_each(|_| course.opened(true));
+        course.set(Phase::Measure);
+        for micros in [1_000, 2_000, 3_000, 4_000] {
+            tally.add(&course, Kind::Fanout, Duration::from_micros(micros));
+        }
+        let report = report("h --mode fanout --connections 4", tally, &course);
+        let fanout = report.messages.get("fanout").expect("it is measured");
+        assert_eq!((fanout.count, fanout.per_second, fanout.unanswered), (4, 2.0, 3));
+        assert!(!report.is_ok(), "three did not come");
+        let server = report.server.as_ref().expect("it has a process");
+        // Half a second of CPU in two, for four messages; since before the first connection it has 8,000 bytes more.
+        assert_eq!((server.cpu_percent, server.cpu_us_per_message), (25.0, Some(125_000.0)));
+        assert_eq!((server.memory_bytes, server.memory_per_connection), (9_000, Some(2_000)));
+        let text = report.text();
+        assert_eq!(text.lines().next(), Some("fanout: 4 connections, 0 failed, 0 wrong answers, 2.0 s"));
+        assert!(text.contains("\nfanout     4 messages, 2 per second, 3 unanswered\n"), "{text}");
+        assert!(text.contains("\n           p50 2.0") && text.contains(", most 4.0"), "{text}");
+        let server =
+            "\nserver     25 % of a core, 125000.00 µs per message, 0.0 MiB, 2000 bytes per connection\n";
+        assert!(text.ends_with(server), "{text}");
+    }
+
+    #[test]
+    fn without_messages_there_are_no_times() {
+        let report = report("h --mode ack", Tally::default(), &Course::new(4, 1));
+        assert!(!report.is_ok() && !report.text().contains("p50"), "{}", report.text());
+        let json = serde_json::to_value(&report).expect("JSON");
+        assert_eq!(json["messages"]["ack"]["p50_ms"], serde_json::Value::Null);
+        assert_eq!(json["server"]["cpu_us_per_message"], serde_json::Value::Null);
+        assert_eq!(json["server"].get("memory_per_connection"), None, "there was no connection");
+    }
+}
