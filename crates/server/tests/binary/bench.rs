@@ -35,6 +35,14 @@ fn its_process_is_measured() {
     let pid = program.id().to_string();
     let (code, report, said) = bench(&program, &["--pid", &pid]);
     assert_eq!(code, Some(0), "{said}");
+    // As docs/cli.md has them.
+    assert_eq!(
+        names(&report),
+        "bad connections disconnected failed generator messages mode opened seconds server"
+    );
+    let connect = &report["messages"]["connect"];
+    assert_eq!(names(connect), "count max_ms p50_ms p90_ms p999_ms p99_ms per_second unanswered");
+    assert_eq!(names(&report["generator"]), "cpu_percent cpu_us_per_message memory_bytes");
     let (server, seconds) = (&report["server"], report["seconds"].as_f64().expect("a number"));
     let number = |name: &str| server[name].as_f64().unwrap_or(0.0);
     let count = report["messages"]["connect"]["count"].as_f64().expect("a number");
@@ -51,8 +59,16 @@ fn its_process_is_measured() {
     let pid = program.id().to_string();
     let (code, report, said) = bench(&program, &["--mode", "idle", "--connections", "300", "--pid", &pid]);
     assert_eq!((code, report["opened"].as_u64()), (Some(0), Some(300)), "{said}");
+    assert_eq!(names(&report["server"]), "cpu_percent cpu_us_per_message memory_bytes memory_per_connection");
     let each = report["server"]["memory_per_connection"].as_u64().expect("a number");
     assert!((100..1_000_000).contains(&each), "{report:#}");
+}
+
+/// The members of an object, sorted.
+fn names(object: &Value) -> String {
+    let mut names: Vec<_> = object.as_object().expect("an object").keys().map(String::as_str).collect();
+    names.sort_unstable();
+    names.join(" ")
 }
 
 /// Its exit code, its report, and what it says.
