@@ -2,13 +2,13 @@
 
 use std::collections::BTreeSet;
 
+use super::course::Course;
 use super::lost::Lost;
 use super::options::{Mode, Options};
 use super::report::Report;
 use super::roles::Role;
-use super::tally::{Course, Kind};
+use super::tally::Kind;
 use crate::console::escape;
-use crate::setting::Span;
 
 /// What the connection of that number is there for.
 pub(crate) fn role(options: &Options, n: usize) -> Role {
@@ -71,16 +71,15 @@ pub(crate) fn complaints(options: &Options, course: &Course, report: &Report) ->
             } else {
                 "messages without an answer"
             };
-            let limit = Span(options.connection.timeout);
-            lines.push(format!("{kind}: {what} within {limit}: {}", messages.unanswered));
+            lines.push(format!("{kind}: {what}: {}", messages.unanswered));
         } else if messages.count == 0 && report.failed == 0 {
             lines.push(format!("{kind}: nothing to be measured came within {:.1} s", report.seconds));
         }
     }
-    let is_silent = report.bad > 0 || report.messages.values().any(|messages| messages.is_wanting());
-    // Who was let in nowhere has not got as far as that.
-    let is_inside = course.open() > 0 || matches!(course.why(), Some(Lost::Unanswered(_)));
-    if is_silent && is_inside {
+    let is_wanting = report.messages.values().any(|messages| messages.is_wanting());
+    // Who is refused or cut off asks for no handler.
+    let is_silent = is_wanting && matches!(course.why(), None | Some(Lost::Unanswered(_)));
+    if is_silent || report.bad > 0 {
         lines.extend(
             needs(options).map(|needs| format!("the server must have, for --mode {}: {needs}", report.mode)),
         );

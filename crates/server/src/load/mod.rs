@@ -1,5 +1,6 @@
 //! `trunkline bench`: load for any Socket.IO server. docs/cli.md has the modes.
 
+mod course;
 mod expected;
 mod fan;
 mod lost;
@@ -25,13 +26,14 @@ use tokio::time::sleep;
 use crate::console::{Stop, json_line};
 use crate::verify::chance;
 use crate::{Failure, print, say};
+use course::{Course, Phase};
 use expected::{complaints, is_at_work, role};
 use fan::Fan;
 use options::{HELP, Mode, Options};
 use process::cost;
 use report::{Report, Sample};
 use roles::{Load, Role};
-use tally::{Course, Phase, Tally};
+use tally::Tally;
 use wire::Address;
 
 /// Runs `bench` with the words after it; the exit code.
@@ -143,7 +145,7 @@ async fn measure(
             progress(options, course, tallies, is_shown).await;
             samples.1 = Sample::now(options.pid);
             course.set(Phase::Settle);
-            settled(options, course, tallies, fan).await;
+            settled(options, course, tallies, fan, is_shown).await;
             missed = fan.unheard();
         } => None,
     };
@@ -194,7 +196,7 @@ async fn progress(options: &Options, course: &Course, tallies: &[Arc<Tally>], is
 }
 
 /// Waits for the last answers and deliveries, as long as they may take.
-async fn settled(options: &Options, course: &Course, tallies: &[Arc<Tally>], fan: &Fan) {
+async fn settled(options: &Options, course: &Course, tallies: &[Arc<Tally>], fan: &Fan, is_shown: bool) {
     let limit = options.connection.timeout;
     // Connections give up by themselves; they are let do that.
     let end = Instant::now() + limit + GRACE;
@@ -202,6 +204,9 @@ async fn settled(options: &Options, course: &Course, tallies: &[Arc<Tally>], fan
         tallies.iter().any(|tally| tally.under_way() > 0)
             || (!course.is_pointless() && fan.is_awaited(course.now(), limit))
     };
+    if is_shown {
+        drop(write!(std::io::stderr(), "\r\x1b[Kwaiting for the last answers"));
+    }
     while is_awaited() && Instant::now() < end {
         sleep(CHECK).await;
     }

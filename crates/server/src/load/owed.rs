@@ -7,8 +7,9 @@ use std::time::{Duration, Instant};
 
 use tokio::time::{Sleep, sleep};
 
+use super::course::Course;
 use super::lost::Lost;
-use super::tally::{Course, Kind, Tally};
+use super::tally::{Kind, Tally};
 
 /// The messages, the oldest first. What is left when it is dropped was never answered.
 pub(crate) struct Owed {

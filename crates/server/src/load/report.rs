@@ -7,10 +7,11 @@ use std::time::Instant;
 
 use serde::Serialize;
 
+use super::course::Course;
 use super::expected::kinds;
 use super::options::Options;
 use super::process::{Cost, cost};
-use super::tally::{Counts, Course, Kind, Tally};
+use super::tally::{Counts, Kind, Tally};
 use crate::percentiles::Percentiles;
 
 /// One look at the clock and at both processes.
@@ -220,7 +221,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::load::tally::Phase;
+    use crate::load::course::Phase;
 
     fn report(line: &str, tally: Tally, course: &Course) -> Report {
         let words = line.split_whitespace().map(std::ffi::OsString::from);

@@ -8,11 +8,12 @@ use tokio::time::sleep;
 use trunkline_client::Value;
 use trunkline_proto::sio::{self, Args, Packet, Parser, encode_event};
 
+use super::course::Course;
 use super::fan::Fan;
 use super::lost::Lost;
 use super::options::Options;
 use super::owed::{Owed, Patience};
-use super::tally::{Course, Kind, Tally};
+use super::tally::{Kind, Tally};
 use super::wire::{Address, Wire};
 use crate::console::{self, Json, json_line};
 
