@@ -202,7 +202,7 @@ async fn settled(options: &Options, course: &Course, tallies: &[Arc<Tally>], fan
     let end = Instant::now() + limit + GRACE;
     let is_awaited = || {
         tallies.iter().any(|tally| tally.under_way() > 0)
-            || (!course.is_pointless() && fan.is_awaited(course.now(), limit))
+            || (!course.is_pointless() && fan.is_awaited(course.now(), limit + GRACE))
     };
     if is_shown {
         drop(write!(std::io::stderr(), "\r\x1b[Kwaiting for the last answers"));
