@@ -15,13 +15,16 @@ use crate::reason::DisconnectReason;
 
 impl<W> Manager<W> {
     pub(super) fn enter(&mut self, nsp: Nsp, now: Instant) {
+        let deadline = later(now, self.settings.limits.connect_timeout);
+        let Some(namespace) = self.namespaces.get_mut(nsp.0) else { return };
+        if namespace.owed {
+            namespace.stage = Stage::Behind { deadline };
+            return;
+        }
         self.auth_attempts += 1;
         let attempt = self.auth_attempts;
-        let deadline = later(now, self.settings.limits.connect_timeout);
-        if let Some(namespace) = self.namespaces.get_mut(nsp.0) {
-            namespace.stage = Stage::Asking { attempt, deadline };
-            self.outputs.push_back(Output::AskAuth { nsp, attempt });
-        }
+        namespace.stage = Stage::Asking { attempt, deadline };
+        self.outputs.push_back(Output::AskAuth { nsp, attempt });
     }
 
     pub(super) fn send_connect(&mut self, nsp: Nsp, auth: Option<AuthPayload>, now: Instant) {
@@ -50,14 +53,25 @@ impl<W> Manager<W> {
             return;
         };
         let Some(namespace) = self.namespaces.get_mut(nsp.0) else { return };
-        if namespace.stage == Stage::Idle {
+        let is_answer = matches!(packet.kind, Kind::Connect { .. } | Kind::ConnectError { .. });
+        if namespace.owed && is_answer {
+            self.handle_owed(nsp, matches!(packet.kind, Kind::Connect { .. }), now);
             return;
+        }
+        let is_stale = namespace.left && !namespace.is_connected() && !is_answer;
+        if namespace.stage == Stage::Idle || is_stale {
+            return;
+        }
+        let is_connected = namespace.is_connected();
+        if !is_connected && matches!(packet.kind, Kind::ConnectError { .. } | Kind::Disconnect) {
+            // That is an answer too: none is owed.
+            namespace.stage = Stage::Idle;
         }
         match &packet.kind {
             Kind::Connect { auth, .. } => self.handle_connect(nsp, auth.as_ref(), now),
             Kind::Disconnect => {
                 self.deactivate(nsp);
-                if self.is_connected(nsp) {
+                if is_connected {
                     self.leave(nsp, DisconnectReason::IoServerDisconnect, None);
                 } else {
                     self.fail(nsp, ConnectError::Lost(DisconnectReason::IoServerDisconnect));
@@ -65,13 +79,13 @@ impl<W> Manager<W> {
                 self.close_if_unused();
             }
             Kind::ConnectError { data } => {
-                if !namespace.is_connected() {
+                if !is_connected {
                     self.refuse(nsp, refusal(data.as_ref()));
                 }
             }
             Kind::Event { name, id, args } => {
                 let early = Early { name: (**name).into(), args: args.to_owned(), id: *id };
-                if namespace.is_connected() {
+                if is_connected {
                     self.deliver(nsp, early);
                     return;
                 }
@@ -85,6 +99,19 @@ impl<W> Manager<W> {
                 }
             }
             Kind::Ack { id, args } => self.answer(nsp, *id, args, now),
+        }
+    }
+
+    /// The answer to a CONNECT that was given up: only now the namespace can be left, and entered anew.
+    fn handle_owed(&mut self, nsp: Nsp, is_entered: bool, now: Instant) {
+        let Some(namespace) = self.namespaces.get_mut(nsp.0) else { return };
+        namespace.owed = false;
+        let is_behind = matches!(namespace.stage, Stage::Behind { .. });
+        if is_entered {
+            self.send_disconnect(nsp);
+        }
+        if is_behind {
+            self.enter(nsp, now);
         }
     }
 
@@ -104,6 +131,7 @@ impl<W> Manager<W> {
             return;
         }
         let Some(Payload { sid, pid, once }) = payload.and_then(|payload| payload.deserialize().ok()) else {
+            namespace.stage = Stage::Idle;
             self.refuse(nsp, ConnectError::OldServer);
             return;
         };
@@ -163,8 +191,7 @@ impl<W> Manager<W> {
     /// The namespace is not entered, for now.
     pub(super) fn fail(&mut self, nsp: Nsp, error: ConnectError) {
         let Some(namespace) = self.namespaces.get_mut(nsp.0) else { return };
-        namespace.stage = Stage::Idle;
-        namespace.forget_early();
+        namespace.give_up_entering();
         namespace.failure = Some(error.clone());
         self.change(Some(nsp), Lifecycle::ConnectError(error));
     }
@@ -179,6 +206,7 @@ impl<W> Manager<W> {
     pub(super) fn leave(&mut self, nsp: Nsp, reason: DisconnectReason, description: Option<Arc<str>>) {
         let Some(namespace) = self.namespaces.get_mut(nsp.0) else { return };
         namespace.stage = Stage::Idle;
+        namespace.left = true;
         namespace.id = None;
         namespace.session += 1;
         self.change(Some(nsp), Lifecycle::Disconnect { reason, description });

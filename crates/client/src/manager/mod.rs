@@ -234,12 +234,10 @@ impl<W> Manager<W> {
     pub(crate) fn disconnect(&mut self, nsp: Nsp) {
         let Some(namespace) = self.namespaces.get_mut(nsp.0) else { return };
         let was_active = namespace.active;
-        let entered = matches!(namespace.stage, Stage::Connected | Stage::Connecting { .. });
-        if entered && self.is_open() {
-            self.send_disconnect(nsp);
-        }
+        let is_connected = namespace.is_connected();
         self.deactivate(nsp);
-        if self.is_connected(nsp) {
+        if is_connected {
+            self.send_disconnect(nsp);
             self.leave(nsp, DisconnectReason::IoClientDisconnect, None);
         } else if was_active {
             self.fail(nsp, ConnectError::Closed);
@@ -398,10 +396,6 @@ impl<W> Manager<W> {
         for nsp in self.all() {
             let due = self.namespaces.get(nsp.0).and_then(Namespace::stage_deadline);
             if due.is_some_and(|at| at <= now) {
-                // The server shall not think it has a socket that we gave up.
-                if self.namespaces.get(nsp.0).is_some_and(|ns| matches!(ns.stage, Stage::Connecting { .. })) {
-                    self.send_disconnect(nsp);
-                }
                 self.refuse(nsp, ConnectError::Timeout);
             }
         }
@@ -505,6 +499,7 @@ impl<W> Manager<W> {
                 self.fail(nsp, ConnectError::Lost(reason));
             }
         }
+        self.namespaces.iter_mut().for_each(Namespace::forget_connection);
     }
 
     // Helpers.

@@ -15,6 +15,11 @@ use crate::error::ConnectError;
 pub(super) struct Namespace<W> {
     pub(super) name: Box<str>,
     pub(super) stage: Stage,
+    /// A CONNECT of this connection was given up before the server answered it. Until it does, it is told nothing: to leave
+    /// what was not entered, or to enter it twice, ends the whole connection.
+    pub(super) owed: bool,
+    /// It was left on this connection; what is still under way from then is for nobody.
+    pub(super) left: bool,
     /// Whether it is to be connected whenever there is a connection.
     pub(super) active: bool,
     /// Whether it was ever told to connect.
@@ -48,6 +53,10 @@ pub(super) struct Namespace<W> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Stage {
     Idle,
+    /// Until the server answers a CONNECT that was given up.
+    Behind {
+        deadline: Instant,
+    },
     /// The auth function was asked, by this attempt.
     Asking {
         attempt: u64,
@@ -101,6 +110,8 @@ impl<W> Namespace<W> {
         Self {
             name: name.into(),
             stage: Stage::Idle,
+            owed: false,
+            left: false,
             active: false,
             was_asked: false,
             session: 0,
@@ -133,9 +144,25 @@ impl<W> Namespace<W> {
     /// When something here is due that does not depend on answers.
     pub(super) fn stage_deadline(&self) -> Option<Instant> {
         match self.stage {
-            Stage::Asking { deadline, .. } | Stage::Connecting { deadline } => Some(deadline),
+            Stage::Behind { deadline } | Stage::Asking { deadline, .. } | Stage::Connecting { deadline } => {
+                Some(deadline)
+            }
             Stage::Idle | Stage::Connected => None,
         }
+    }
+
+    /// Nobody waits for the server's word any more, should it be on its way.
+    pub(super) fn give_up_entering(&mut self) {
+        if matches!(self.stage, Stage::Connecting { .. }) {
+            (self.owed, self.left) = (true, true);
+        }
+        self.stage = Stage::Idle;
+        self.forget_early();
+    }
+
+    /// The connection is gone, and what was under way with it.
+    pub(super) fn forget_connection(&mut self) {
+        (self.owed, self.left) = (false, false);
     }
 
     pub(super) fn forget_early(&mut self) {

@@ -1,5 +1,7 @@
 //! The machine against a virtual clock: single rules, then random sequences.
 
+mod leaving;
+
 use std::collections::HashMap;
 use std::time::{Duration, Instant, SystemTime};
 
