@@ -131,14 +131,19 @@ impl Client {
         self.shared().changes.lock().subscribe()
     }
 
-    /// Leaves all namespaces, sends what is queued, closes the connection and waits for its end. Nothing can be sent
-    /// afterwards; waits for answers end with `Disconnected`.
-    pub async fn close(&self) {
+    /// Leaves all namespaces, sends what is queued, closes the connection and waits for its end, for
+    /// [`Builder::close_timeout`] at most. Nothing can be sent afterwards; waits for answers end with `Disconnected`.
+    ///
+    /// Whether all that was queued has left, in the client's whole life: `false` after a connection that ended with something
+    /// unsent, or events kept while offline. What a connection had taken may be lost with it nevertheless: only
+    /// acknowledgements are certain.
+    pub async fn close(&self) -> bool {
         self.shared().manager.lock().shutdown();
         self.shared().wake();
         let mut ended = self.shared().ended.subscribe();
         // The sender lives as long as `self`.
         drop(ended.wait_for(|ended| *ended).await);
+        !self.shared().manager.lock().is_cut()
     }
 }
 

@@ -216,7 +216,11 @@ impl Task {
                 tracing::debug!(error = describe(&error), "the upgrade to WebSocket failed, polling goes on");
             }
             EngineEvent::Closed(reason, description) => {
-                self.link = Link::None;
+                if let Link::Open(engine) = std::mem::replace(&mut self.link, Link::None)
+                    && engine.is_cut()
+                {
+                    manager.note_cut();
+                }
                 self.shared.connection.lock().transport = None;
                 let description = description.map(Arc::from);
                 manager.handle_closed(reason.into(), description.as_ref(), now);
@@ -293,7 +297,10 @@ impl Task {
             let reason = CloseReason::TransportError.into();
             let description = Arc::from("more to send than may be held");
             self.link = Link::None;
-            self.shared.manager.lock().handle_closed(reason, Some(&description), Instant::now());
+            self.shared.connection.lock().transport = None;
+            let mut manager = self.shared.manager.lock();
+            manager.note_cut();
+            manager.handle_closed(reason, Some(&description), Instant::now());
         }
     }
 
@@ -302,7 +309,12 @@ impl Task {
         // An attempt under way is dropped; a connection sends what is queued first.
         if let Link::Open(engine) = std::mem::replace(&mut self.link, Link::None) {
             self.closing.retain(|closing| !closing.is_finished());
-            self.closing.push(tokio::spawn(engine.close()));
+            let shared = Arc::clone(&self.shared);
+            self.closing.push(tokio::spawn(async move {
+                if !engine.close().await {
+                    shared.manager.lock().note_cut();
+                }
+            }));
         }
     }
 

@@ -142,8 +142,8 @@ async fn a_namespace_that_is_never_answered_is_given_up() {
     let server = Scripted::start([Box::new(|peer: &mut Peer| {
         peer.open();
         assert_eq!(peer.text(), "40");
-        assert_eq!(peer.text(), "41");
-        peer.closed();
+        // To leave what was not entered would be a violation; the connection, which nobody needs now, says it all.
+        peer.closed_without_a_word();
     }) as Script]);
     let timeout = std::time::Duration::from_millis(300);
     let client = builder(&server).connect_timeout(timeout).build().unwrap();

@@ -58,6 +58,8 @@ pub(crate) struct Manager<W> {
     skip_reconnect: bool,
     reconnect_at: Option<Instant>,
     is_shut: bool,
+    /// Whether something was queued that did not leave.
+    is_cut: bool,
     namespaces: Vec<Namespace<W>>,
     decoder: Decoder,
     attachments_deadline: Option<Instant>,
@@ -101,6 +103,7 @@ impl<W> Manager<W> {
             skip_reconnect: false,
             reconnect_at: None,
             is_shut: false,
+            is_cut: false,
             namespaces: Vec::new(),
             attachments_deadline: None,
             deadlines: BTreeSet::new(),
@@ -138,6 +141,11 @@ impl<W> Manager<W> {
 
     pub(crate) fn is_shut(&self) -> bool {
         self.is_shut
+    }
+
+    /// Whether something was queued that did not leave, at any time.
+    pub(crate) fn is_cut(&self) -> bool {
+        self.is_cut
     }
 
     /// Whether the connection is there or will be without anybody's asking.
@@ -315,10 +323,17 @@ impl<W> Manager<W> {
             return;
         }
         // What was not handed over is lost with the connection.
+        self.is_cut |=
+            self.outputs.iter().any(|output| matches!(output, Output::Send { is_event: true, .. }));
         self.outputs.retain(|output| !matches!(output, Output::Send { .. }));
         self.unsent = 0;
         self.lose(reason, description);
         self.reconnect(None, now);
+    }
+
+    /// Something that the transport had taken did not leave.
+    pub(crate) fn note_cut(&mut self) {
+        self.is_cut = true;
     }
 
     /// The server sent its heartbeat.

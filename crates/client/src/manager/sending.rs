@@ -230,6 +230,7 @@ impl<W> Manager<W> {
     /// The client ends: so do all waits.
     pub(super) fn forget_waiting(&mut self, nsp: Nsp) {
         let Some(namespace) = self.namespaces.get_mut(nsp.0) else { return };
+        self.is_cut |= !namespace.unsent.is_empty() || !namespace.queue.waiting.is_empty();
         let mut waiters: Vec<W> =
             std::iter::from_fn(|| namespace.queue.pop()).filter_map(|queued| queued.asked.waiter).collect();
         waiters.extend(namespace.acks.drain().filter_map(|(_, waiting)| waiting.waiter));
