@@ -467,6 +467,7 @@ impl<W> Manager<W> {
             self.reconnect_at = Some(later(now, delay));
             self.change(None, Lifecycle::ReconnectIn { attempt: self.backoff.attempts(), delay });
         }
+        self.all().for_each(|nsp| self.end_hopeless(nsp));
     }
 
     // Closing.
@@ -476,6 +477,7 @@ impl<W> Manager<W> {
         if self.namespaces.iter().all(|namespace| !namespace.active) {
             self.close(DisconnectReason::ForcedClose);
         }
+        self.all().for_each(|nsp| self.end_hopeless(nsp));
     }
 
     /// Closes for good: no reconnection follows.

@@ -29,9 +29,10 @@ impl<W> Manager<W> {
             let queued = Queued { message, asked, tries: 0, pending: None };
             namespace.queue.push(queued, max_offline).map_err(|_| EmitError::Full)?;
             self.try_queue(nsp, now);
+            self.end_hopeless(nsp);
             return Ok(());
         }
-        if volatile && !self.is_writable() {
+        if volatile && !(self.is_writable() && self.is_ready(nsp)) {
             // Dropped, as asked for; an answer cannot come, and a wait for it ends by its timeout in the reference.
             match ack {
                 Some(Asked { timeout: None, waiter: Some(waiter), .. }) => {
@@ -62,6 +63,7 @@ impl<W> Manager<W> {
         for id in dropped {
             self.end_ack(nsp, id, NoAnswer::Disconnected, now);
         }
+        self.end_hopeless(nsp);
         Ok(())
     }
 
@@ -224,6 +226,25 @@ impl<W> Manager<W> {
         lost.sort_unstable();
         for id in lost {
             self.give_up(nsp, id, NoAnswer::Disconnected);
+        }
+    }
+
+    /// Once nobody tries to connect any more, ends the waits that nothing else would end: for events that wait for their first
+    /// try, or have no timeout. The events stay, for whoever connects again.
+    pub(super) fn end_hopeless(&mut self, nsp: Nsp) {
+        if self.is_active(nsp) || self.is_untouched(nsp) {
+            return;
+        }
+        let Some(namespace) = self.namespaces.get_mut(nsp.0) else { return };
+        let queued = namespace.queue.waiting.iter_mut().filter_map(|queued| queued.asked.waiter.take());
+        let mut waiters: Vec<W> = queued.collect();
+        for id in namespace.unsent.ids() {
+            if namespace.acks.get(&id).is_some_and(|waiting| waiting.deadline.is_none()) {
+                waiters.extend(namespace.acks.remove(&id).and_then(|waiting| waiting.waiter));
+            }
+        }
+        for waiter in waiters {
+            self.outputs.push_back(Output::Answer { waiter, result: Err(NoAnswer::Disconnected) });
         }
     }
 
