@@ -95,15 +95,19 @@ impl Client {
     /// Why the first attempt failed; reconnection goes on if it is on.
     pub async fn connect(&self) -> Result<(), ConnectError> {
         let mut progress = self.shared().progress.subscribe();
-        self.shared().connection.lock().failure = None;
-        self.shared().manager.lock().open();
+        {
+            let mut manager = self.shared().manager.lock();
+            self.shared().connection.lock().failure = None;
+            manager.open();
+        }
         self.shared().wake();
         loop {
-            if let Some(error) = self.shared().connection.lock().failure.clone() {
-                return Err(error);
-            }
             {
+                // Under one lock: an attempt that ends in between has its reason.
                 let manager = self.shared().manager.lock();
+                if let Some(error) = self.shared().connection.lock().failure.clone() {
+                    return Err(error);
+                }
                 if manager.is_open() {
                     return Ok(());
                 }

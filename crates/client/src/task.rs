@@ -174,6 +174,8 @@ impl Task {
             Happened::Opened(opening, Ok(engine)) => {
                 let opened = engine.opened();
                 let patience = opened.ping_interval.saturating_add(opened.ping_timeout);
+                // What the machine says and why is one thing for who asks from another thread.
+                let mut manager = self.shared.manager.lock();
                 {
                     let mut connection = self.shared.connection.lock();
                     connection.failure = None;
@@ -182,13 +184,13 @@ impl Task {
                 self.link = Link::Open(engine);
                 self.reading = Reading::On;
                 // If it was given up meanwhile, to be closed is the next thing that is asked for.
-                self.shared.manager.lock().handle_opened(opening, patience, moment());
+                manager.handle_opened(opening, patience, moment());
             }
             Happened::Opened(opening, Err(error)) => {
                 self.link = Link::None;
                 let error = ConnectError::Transport(OpenError::from(error));
-                let is_current = self.shared.manager.lock().handle_open_failed(opening, &error, now);
-                if is_current {
+                let mut manager = self.shared.manager.lock();
+                if manager.handle_open_failed(opening, &error, now) {
                     self.shared.connection.lock().failure = Some(error);
                 }
             }
