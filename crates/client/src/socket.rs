@@ -159,8 +159,8 @@ impl Socket {
         self.emitter().timeout(timeout)
     }
 
-    /// Answers to events sent through this are waited for as long as the connection lasts, or until nobody tries
-    /// to connect any more.
+    /// Answers to events sent through this are waited for as long as the connection lasts; see [`AckFuture`] for
+    /// those that are emitted while offline.
     pub fn no_timeout(&self) -> Emitter<'_> {
         self.emitter().no_timeout()
     }

@@ -132,7 +132,8 @@ impl<W> Manager<W> {
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
         let stages = self.namespaces.iter().filter_map(Namespace::stage_deadline);
         let acks = self.deadlines.first().map(|(at, ..)| *at);
-        stages.chain(acks).chain(self.reconnect_at).chain(self.attachments_deadline).min()
+        let hopeless = self.namespaces.iter().filter_map(|namespace| namespace.hopeless);
+        stages.chain(hopeless).chain(acks).chain(self.reconnect_at).chain(self.attachments_deadline).min()
     }
 
     pub(crate) fn is_open(&self) -> bool {
@@ -230,6 +231,7 @@ impl<W> Manager<W> {
         }
         namespace.active = true;
         namespace.was_asked = true;
+        namespace.hopeless = None;
         namespace.failure = None;
         if self.is_open() {
             self.enter(nsp, now);
@@ -413,6 +415,7 @@ impl<W> Manager<W> {
             if due.is_some_and(|at| at <= now) {
                 self.refuse(nsp, ConnectError::Timeout);
             }
+            self.end_hopeless(nsp, now);
         }
         while let Some((at, nsp, id)) = self.deadlines.first().copied()
             && at <= now
@@ -467,7 +470,6 @@ impl<W> Manager<W> {
             self.reconnect_at = Some(later(now, delay));
             self.change(None, Lifecycle::ReconnectIn { attempt: self.backoff.attempts(), delay });
         }
-        self.all().for_each(|nsp| self.end_hopeless(nsp));
     }
 
     // Closing.
@@ -477,7 +479,6 @@ impl<W> Manager<W> {
         if self.namespaces.iter().all(|namespace| !namespace.active) {
             self.close(DisconnectReason::ForcedClose);
         }
-        self.all().for_each(|nsp| self.end_hopeless(nsp));
     }
 
     /// Closes for good: no reconnection follows.

@@ -40,6 +40,8 @@ pub(super) struct Namespace<W> {
     /// With retries: all that is not acknowledged, the first being tried.
     pub(super) queue: RetryQueue<W>,
     pub(super) acks: HashMap<u64, Waiting<W>>,
+    /// While nobody tries to connect: when the waits end that nothing else would end.
+    pub(super) hopeless: Option<Instant>,
     /// The server knows a retry by its ack id, and was told that it keeps the one of the first try.
     pub(super) keeps_ids: bool,
     /// The next ack id.
@@ -124,6 +126,7 @@ impl<W> Namespace<W> {
             unsent: SendBuffer::new(sending.offline, limits.max_offline),
             queue: RetryQueue { waiting: VecDeque::new(), bytes: 0 },
             acks: HashMap::new(),
+            hopeless: None,
             keeps_ids: false,
             ack_ids: 0,
             early: VecDeque::new(),
@@ -149,6 +152,22 @@ impl<W> Namespace<W> {
             }
             Stage::Idle | Stage::Connected => None,
         }
+    }
+
+    /// Whether somebody waits whom no deadline tells that there is no answer. To be asked while it is not connected: all
+    /// acknowledgements are of events that are kept then.
+    pub(super) fn has_endless_waits(&self) -> bool {
+        self.queue.waiting.iter().any(|queued| queued.asked.waiter.is_some())
+            || self.acks.values().any(|waiting| waiting.deadline.is_none())
+    }
+
+    /// Who waits so. What they asked is still to be sent.
+    pub(super) fn take_endless_waits(&mut self) -> Vec<W> {
+        let queued = self.queue.waiting.iter_mut().filter_map(|queued| queued.asked.waiter.take());
+        let mut waiters: Vec<W> = queued.collect();
+        let kept = self.acks.extract_if(|_, waiting| waiting.deadline.is_none());
+        waiters.extend(kept.filter_map(|(_, waiting)| waiting.waiter));
+        waiters
     }
 
     /// Nobody waits for the server's word any more, should it be on its way.

@@ -8,7 +8,7 @@ use trunkline_proto::sio::{Args, with_ack_id};
 
 use super::message::{Asked, Emit, Message, NoAnswer, Nsp, Output};
 use super::namespace::{Queued, Waiting};
-use super::{Link, Manager};
+use super::{Link, Manager, later};
 use crate::error::EmitError;
 
 impl<W> Manager<W> {
@@ -29,7 +29,6 @@ impl<W> Manager<W> {
             let queued = Queued { message, asked, tries: 0, pending: None };
             namespace.queue.push(queued, max_offline).map_err(|_| EmitError::Full)?;
             self.try_queue(nsp, now);
-            self.end_hopeless(nsp);
             return Ok(());
         }
         if volatile && !(self.is_writable() && self.is_ready(nsp)) {
@@ -63,7 +62,6 @@ impl<W> Manager<W> {
         for id in dropped {
             self.end_ack(nsp, id, NoAnswer::Disconnected, now);
         }
-        self.end_hopeless(nsp);
         Ok(())
     }
 
@@ -229,21 +227,21 @@ impl<W> Manager<W> {
         }
     }
 
-    /// Once nobody tries to connect any more, ends the waits that nothing else would end: for events that wait for their first
-    /// try, or have no timeout. The events stay, for whoever connects again.
-    pub(super) fn end_hopeless(&mut self, nsp: Nsp) {
-        if self.is_active(nsp) || self.is_untouched(nsp) {
+    /// While nobody tries to connect, ends the waits that nothing else would end, for events that wait for their first try or
+    /// have no timeout: after the socket's ack timeout, so that somebody can connect again. The events stay.
+    pub(super) fn end_hopeless(&mut self, nsp: Nsp, now: Instant) {
+        let is_hopeless = !self.is_active(nsp) && !self.is_untouched(nsp);
+        let Some(namespace) = self.namespaces.get_mut(nsp.0) else { return };
+        if !is_hopeless || !namespace.has_endless_waits() {
+            namespace.hopeless = None;
             return;
         }
-        let Some(namespace) = self.namespaces.get_mut(nsp.0) else { return };
-        let queued = namespace.queue.waiting.iter_mut().filter_map(|queued| queued.asked.waiter.take());
-        let mut waiters: Vec<W> = queued.collect();
-        for id in namespace.unsent.ids() {
-            if namespace.acks.get(&id).is_some_and(|waiting| waiting.deadline.is_none()) {
-                waiters.extend(namespace.acks.remove(&id).and_then(|waiting| waiting.waiter));
-            }
+        let timeout = namespace.sending.ack_timeout;
+        if *namespace.hopeless.get_or_insert_with(|| later(now, timeout)) > now {
+            return;
         }
-        for waiter in waiters {
+        namespace.hopeless = None;
+        for waiter in namespace.take_endless_waits() {
             self.outputs.push_back(Output::Answer { waiter, result: Err(NoAnswer::Disconnected) });
         }
     }
@@ -252,6 +250,7 @@ impl<W> Manager<W> {
     pub(super) fn forget_waiting(&mut self, nsp: Nsp) {
         let Some(namespace) = self.namespaces.get_mut(nsp.0) else { return };
         self.is_cut |= !namespace.unsent.is_empty() || !namespace.queue.waiting.is_empty();
+        namespace.hopeless = None;
         let mut waiters: Vec<W> =
             std::iter::from_fn(|| namespace.queue.pop()).filter_map(|queued| queued.asked.waiter).collect();
         waiters.extend(namespace.acks.drain().filter_map(|(_, waiting)| waiting.waiter));
