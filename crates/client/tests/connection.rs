@@ -433,7 +433,21 @@ async fn every_way_of_transport_carries_events() {
             assert_eq!(within("an event", received.recv()).await.unwrap(), ("/a".into(), number));
         }
         eventually("the final transport", || client.transport() == Some(expected)).await;
-        client.close().await;
+        socket.emit("n", 200).unwrap();
+        assert!(client.close().await, "all has left");
+        assert_eq!(within("the last event", received.recv()).await.unwrap(), ("/a".into(), 200));
+    }
+}
+
+#[tokio::test]
+async fn what_was_kept_while_offline_has_not_left_at_the_end() {
+    let server = serve(&Io::builder().shards(1).build());
+    for (emits, expected) in [(false, true), (true, false)] {
+        let client = builder(&server).auto_connect(false).build().unwrap();
+        if emits {
+            client.of("/").emit("n", 1).unwrap();
+        }
+        assert_eq!(within("the end", client.close()).await, expected);
     }
 }
 

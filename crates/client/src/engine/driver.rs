@@ -329,7 +329,8 @@ impl Engine {
                     polling.start_post(body);
                 }
                 let result = polling.poll_post(cx);
-                if result.is_ready() {
+                if let Poll::Ready(result) = &result {
+                    self.is_cut |= result.is_err() && self.posted > 0;
                     self.posted = 0;
                     self.session.handle_post_ended();
                 }
@@ -461,7 +462,7 @@ impl Engine {
                 // `poll_close` looks at what remains to be sent.
                 ClientOutput::Finish => {}
                 ClientOutput::Closed(reason) => {
-                    self.is_cut = self.buffered() > 0;
+                    self.is_cut |= self.buffered() > 0;
                     self.transport = Transport::Gone;
                     self.probe = None;
                     self.events.push_back(EngineEvent::Closed(reason, self.failure.take()));
