@@ -519,7 +519,8 @@ struct Token {
 
 #[tokio::test]
 async fn the_namespaces_checks_and_the_histories_own_decide() {
-    let io = Io::builder().uring(uring()).shards(1).state(Members("lobby")).recovery(Recovery::memory()).build();
+    let io =
+        Io::builder().uring(uring()).shards(1).state(Members("lobby")).recovery(Recovery::memory()).build();
     io.of("/")
         .check(async |admission: Admission| match admission.auth::<Token>() {
             Some(sent) if sent.token == "letmein" => Ok(()),
@@ -584,8 +585,12 @@ async fn the_room_of_a_socket_is_not_read() {
 
 #[tokio::test]
 async fn namespaces_of_a_pattern_are_read_too() {
-    let io =
-        Io::builder().uring(uring()).shards(1).recovery(Recovery::memory()).cleanup_empty_child_namespaces(true).build();
+    let io = Io::builder()
+        .uring(uring())
+        .shards(1)
+        .recovery(Recovery::memory())
+        .cleanup_empty_child_namespaces(true)
+        .build();
     io.of_pattern("/team-{name}").register(|ns| ns.history(History::public()));
     io.of_pattern("/mute-{name}");
     let server = serve(&io, 1);
