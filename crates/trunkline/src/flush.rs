@@ -158,6 +158,8 @@ enum Sent {
     Blocked,
     /// The stream is broken, or nobody knows what was sent.
     Failed,
+    /// So many bytes have become TLS records, and this became of those. `None`: the stream keeps them.
+    Encrypted(usize, Option<Outcome>),
 }
 
 /// What a write did.
@@ -185,6 +187,12 @@ impl Job {
                     return Outcome::Blocked;
                 }
             }
+            Sent::Encrypted(n, outcome) => {
+                *total += n;
+                if let Some(outcome) = outcome {
+                    return outcome;
+                }
+            }
         }
         match &self.stream {
             Line::Tcp(stream) => write(stream, &mut self.queue, &mut self.written, self.wire, total),
@@ -206,14 +214,13 @@ fn flush(shard: &Shard, chunk: &mut Vec<Job>) -> bool {
     if chunk.is_empty() {
         return any;
     }
+    let waiting = |chunk: &[Job]| chunk.iter().map(|job| job.queue.len()).sum::<usize>();
+    let (before, mut bytes) = (waiting(chunk), 0);
     shard.counters.uring_sends.add(shard.batches.send(chunk) as u64);
-    let mut sent = (0, 0);
     for job in &mut *chunk {
-        let before = job.queue.len();
-        job.outcome = job.finish(&mut sent.1);
-        sent.0 += before - job.queue.len();
+        job.outcome = job.finish(&mut bytes);
     }
-    shard.counters.sent(sent.0, sent.1);
+    shard.counters.sent(before - waiting(chunk), bytes);
     let mut done = Vec::new();
     shard.with(|state| {
         for job in &mut *chunk {
@@ -443,7 +450,7 @@ pub(crate) fn write(
 }
 
 /// Linux's MSG_NOSIGNAL: a broken stream is an error, not a signal, also in a process that is not Rust's own.
-const NO_SIGNAL: i32 = if cfg!(target_os = "linux") { 0x4000 } else { 0 };
+pub(crate) const NO_SIGNAL: i32 = if cfg!(target_os = "linux") { 0x4000 } else { 0 };
 /// Slices in one vectored send.
 const SLICES: usize = 64;
 
