@@ -63,6 +63,11 @@ async fn late_readers_get_all_in_order_over_tls() {
         let count = 200;
         for n in 0..count {
             io.to("room").emit("n", trunkline::Args((n, &text))).expect("encodes");
+            if n == 0 {
+                // Alone: a ring is not for queues as long as those that come of many.
+                eventually("it is sent", || io.metrics().queued == 0).await;
+                assert_eq!(io.metrics().uring_sends > 0, Uring::on().is_ok());
+            }
             // Some leave alone, some together.
             if n % 3 == 0 {
                 tokio::task::yield_now().await;
@@ -75,8 +80,6 @@ async fn late_readers_get_all_in_order_over_tls() {
             }
         }
         eventually("nothing is kept", || io.metrics().memory == 0).await;
-        let metrics = io.metrics();
-        assert_eq!(metrics.uring_sends > 0, Uring::on().is_ok());
     }
 }
 
