@@ -412,3 +412,39 @@ impl Snapshot {
         out
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_text_describes_each_metric_once_and_gives_its_values() {
+        let metrics = Metrics::default();
+        metrics.upgrades_timed_out.add(2);
+        metrics.reading_stopped.add(3);
+        metrics.ack_timeouts.add(4);
+        metrics.entry_refused(EntryBound::Count);
+        let text = Snapshot::of(&metrics).prometheus();
+        for line in [
+            "trunkline_upgrades_timed_out_total 2",
+            "trunkline_reading_stopped_total 3",
+            "trunkline_ack_timeouts_total 4",
+            "trunkline_entries_refused_total{bound=\"auth\"} 0",
+            "trunkline_entries_refused_total{bound=\"count\"} 1",
+            "trunkline_entries_refused_total{bound=\"name\"} 0",
+        ] {
+            assert!(text.lines().any(|it| it == line), "{line}:\n{text}");
+        }
+        let mut described = std::collections::HashSet::new();
+        for line in text.lines() {
+            let words: Vec<_> = line.split([' ', '{']).collect();
+            match words[..] {
+                ["#", "TYPE", name, kind] => {
+                    assert!(described.insert(name) && ["counter", "gauge"].contains(&kind), "{line}");
+                }
+                ["#", "HELP", ..] => {}
+                _ => assert!(described.contains(words[0]), "{line}"),
+            }
+        }
+    }
+}
