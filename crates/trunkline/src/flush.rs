@@ -126,6 +126,8 @@ pub(crate) struct Job {
     wire: Wire,
     sent: Sent,
     outcome: Outcome,
+    /// Of a stream that is no TCP stream: it is to look again if the flusher found the stream full.
+    session: Option<Arc<Session>>,
 }
 
 /// What the flusher writes to.
@@ -279,6 +281,7 @@ fn take_one(state: &mut State, slot: Slot) -> Taken {
         }
         outbox.mode = Mode::Flushing;
         let (written, wire) = (outbox.written, outbox.wire);
+        let session = if matches!(stream, Line::Other(_)) { outbox.session.clone() } else { None };
         return Taken::Job(Job {
             slot,
             stream,
@@ -287,6 +290,7 @@ fn take_one(state: &mut State, slot: Slot) -> Taken {
             wire,
             sent: Sent::No,
             outcome: Outcome::Done,
+            session,
         });
     }
     match &outbox.sink {
@@ -371,7 +375,13 @@ impl Finished {
 
 /// Puts back what a write left over; what of a job is not put back stays in it.
 fn settle(state: &mut State, job: &mut Job, done: &mut Vec<Finished>) {
-    let Some(outbox) = state.get(job.slot) else { return };
+    let Some(outbox) = state.get(job.slot) else {
+        // Its task has closed the session meanwhile, and may wait for what the flusher's look at the stream has made it miss.
+        if job.outcome == Outcome::Blocked {
+            done.extend(job.session.take().map(Finished::Wake));
+        }
+        return;
+    };
     if outbox.mode != Mode::Flushing {
         return;
     }
@@ -400,7 +410,8 @@ fn settle(state: &mut State, job: &mut Job, done: &mut Vec<Finished>) {
         Outcome::Failed => {
             job.queue.extend(outbox.queue.drain(..));
             outbox.bytes = 0;
-            outbox.written = 0;
+            // Nobody knows where the stream is: nothing may follow, not even a close frame.
+            outbox.written = 1;
             outbox.mode = Mode::Blocked;
             done.extend(outbox.session.clone().map(Finished::Broken));
         }

@@ -29,6 +29,8 @@ use crate::transport::websocket::{Stream, write_other};
 /// A ring for as many sends as a chunk has receivers.
 pub(crate) struct Ring {
     uring: IoUring,
+    /// A ring is not to be had in a process that was forked off: its memory is not there.
+    process: u32,
     /// Queues of several parts, put together so that each is one send. Never longer than `MERGED`, so it never moves.
     merged: Vec<u8>,
     /// Buffers for TLS records, empty.
@@ -72,12 +74,18 @@ impl Ring {
         }
         let mut ring = Self {
             uring,
+            process: std::process::id(),
             merged: Vec::new(),
             #[cfg(feature = "tls")]
             spare: Vec::new(),
         };
         ring.try_out()?;
         Ok(ring)
+    }
+
+    /// Whether it is used in the process that made it.
+    pub(crate) fn is_at_home(&self) -> bool {
+        self.process == std::process::id()
     }
 
     /// What may be set up may still be forbidden to be used.
@@ -340,6 +348,7 @@ mod tests {
     use super::*;
     use crate::flush::Outcome;
     use crate::shard::Slot;
+    use crate::uring::Batches;
     use crate::wire::{Budget, Packet, Queue, Wire};
 
     /// A ring, where one is to be had. Elsewhere there is nothing to be tested.
@@ -364,7 +373,7 @@ mod tests {
         let slot = Slot { index: 0, generation: 0 };
         let queue: Queue = packets.iter().cloned().collect();
         let (sent, outcome) = (Sent::No, Outcome::Done);
-        (Job { slot, stream, queue, written: 0, wire: Wire::Ws4, sent, outcome }, theirs)
+        (Job { slot, stream, queue, written: 0, wire: Wire::Ws4, sent, outcome, session: None }, theirs)
     }
 
     async fn jobs(queues: &[Vec<Arc<Packet>>]) -> (Vec<Job>, Vec<TcpStream>) {
@@ -520,6 +529,20 @@ mod tests {
             assert_eq!(job.sent, Sent::No);
             assert_eq!(job.finish(&mut 0), Outcome::Done);
             assert_eq!(read_all(job, end), wire(&queue));
+        }
+    }
+
+    #[tokio::test]
+    async fn a_process_that_was_forked_off_makes_a_ring_of_its_own() {
+        let Some(mut ring) = ring() else { return };
+        ring.process = 0;
+        let batches = Batches::with(ring);
+        let one = [packet("one")];
+        let (mut jobs, mut ends) = jobs(&vec![one.to_vec(); 3]).await;
+        assert_eq!(batches.send(&mut jobs), 3);
+        for end in &mut ends {
+            let bytes = wire(&one);
+            assert_eq!(read(end, bytes.len()), bytes);
         }
     }
 
