@@ -9,8 +9,8 @@ use crate::flush::ring::Ring;
 
 /// Whether the server sends through io_uring: one system call then hands the kernel the packets for up to 128 receivers.
 ///
-/// Only sends are made so, only those of WebSockets (with TLS: of `serve_tls`), and only where several receivers are written at
-/// once; nothing else changes. Linux alone has it, from 5.6 on, and containers often forbid it.
+/// Only sends are made so, only those of WebSockets over plain TCP or [`serve_tls`](crate::serve_tls), and only where several
+/// receivers are written at once; nothing else changes. Linux alone has it, from 5.6 on, and containers often forbid it.
 ///
 /// ```
 /// # fn main() -> Result<(), trunkline::UringError> {
