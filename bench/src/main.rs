@@ -5,7 +5,8 @@
 //!
 //! For the further goals there is the namespace `/rooms`, in which nobody is in a room by itself: `join` enters the rooms that it names,
 //! and `to` sends its second argument, any JSON, to the room that its first one names. Options behind the port: `--shards N` (threads too),
-//! `--deflate` (permessage-deflate), `--tls FILE` (with a new certificate, which is written there).
+//! `--deflate` (permessage-deflate), `--tls FILE` (with a new certificate, which is written there). `bench-server uring` says which way
+//! `--uring auto` goes here, and ends.
 
 use trunkline::{Data, Io, Reply, Socket, Uring};
 use trunkline_bench::tls;
@@ -14,6 +15,13 @@ use trunkline_bench::tls;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
+    if std::env::args().nth(1).as_deref() == Some("uring") {
+        match Uring::on() {
+            Ok(_) => println!("io_uring is used"),
+            Err(error) => println!("{error}, one call for each receiver"),
+        }
+        return Ok(());
+    }
     let Some(options) = Options::parse(std::env::args().skip(1)) else {
         eprintln!(
             "usage: bench-server PORT [--shards N] [--deflate] [--tls FILE] [--uring auto|on|off] [--uring-from RECEIVERS]"

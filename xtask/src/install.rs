@@ -32,7 +32,8 @@ fn node_version() -> Result<(), Failure> {
     }
 }
 
-fn debian_packages() -> Result<(), Failure> {
+/// The programs alone.
+pub(crate) fn debian_packages() -> Result<(), Failure> {
     // CHROMIUM names a browser in another place, as in interop/browser/.
     let elsewhere = std::env::var_os("CHROMIUM").is_some();
     let wanted = DEBIAN.iter().filter(|(program, _)| !(elsewhere && *program == "chromium"));

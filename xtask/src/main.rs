@@ -19,10 +19,10 @@ usage: cargo xtask <task>
   test               install what the tests need, then every check and every test
   interop [args]     real clients against interop-server; args go to interop/run.mjs (--only, --list, --jobs)
   fuzz [seconds]     random input into every decoder and state machine, 20 seconds each unless said otherwise
-  bench [folder..]   build bench-server; with the folder of `compare.py`, measure it beside its peers (20 minutes, on a
-                     machine that does nothing else) and write the tables of bench/RESULTS.md; further words go to
+  bench folder..     build bench-server, measure it beside its peers with `compare.py` of that folder (35 minutes, on a
+                     machine that does nothing else), and write the tables of bench/RESULTS.md; further words go to
                      `compare.py` in place of its times; `report` measures nothing
-  goals [command..]  measure the further goals (2 minutes, on a machine that does nothing else) and write their table of
+  goals [command..]  measure the further goals (5 minutes, on a machine that does nothing else) and write their table of
                      bench/RESULTS.md; the command, such as `nice -n -5`, runs each measurement
   instructions       count what the hot paths cost, by callgrind, and compare it with bench/instructions.json; `bless` makes
                      the new counts the known ones";
@@ -139,14 +139,11 @@ fn fuzz(seconds: Option<&str>) -> Result<(), Failure> {
 }
 
 fn bench(args: &[String]) -> Result<(), Failure> {
+    let [folder, times @ ..] = args else { return Err(Failure::new(bench::NO_FOLDER)) };
     let workspace = Workspace::read()?;
     let mut steps = Steps::new();
     steps.step("build bench-server", || build(&workspace, "bench-server"))?;
-    match args {
-        [] => println!("built {}", workspace.release_binary("bench-server").display()),
-        [folder, times @ ..] => bench::compare(&workspace, &mut steps, folder, times)?,
-    }
-    Ok(())
+    bench::compare(&workspace, &mut steps, folder, times)
 }
 
 fn goals(wrapper: &[String]) -> Result<(), Failure> {
@@ -163,7 +160,7 @@ fn goals(wrapper: &[String]) -> Result<(), Failure> {
 fn instructions(bless: bool) -> Result<(), Failure> {
     let workspace = Workspace::read()?;
     let mut steps = Steps::new();
-    steps.step("install", || install::everything(&workspace))?;
+    steps.step("install", install::debian_packages)?;
     steps.step("instructions", || instructions::check(&workspace, bless))
 }
 

@@ -21,7 +21,7 @@ pub(crate) struct Load {
 
 /// Clients that are on their way in at one time.
 const ENTERING: usize = 128;
-/// How long nothing may happen while clients enter.
+/// How long nothing may happen while clients enter, and how long they may take to enter rooms.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Sockets looked at between two questions of what is ready; so what came first is not noticed much later.
 const TURN: usize = 64;
@@ -103,6 +103,29 @@ impl Load {
                 drop(self.poll.registry().deregister(conn.source()));
             }
         }
+    }
+
+    /// Has clients of `/rooms` enter rooms, and waits until they are in.
+    pub(crate) fn join(
+        &mut self,
+        clients: Range<usize>,
+        rooms: impl Fn(usize) -> Vec<String>,
+    ) -> Result<(), Failure> {
+        let count = clients.len();
+        for client in clients {
+            let names = serde_json::to_string(&rooms(client))?;
+            self.send(client, &format!("2/rooms,1[\"join\",{names}]"));
+        }
+        let (mut joined, deadline) = (0, Instant::now() + PATIENCE);
+        while joined < count {
+            self.turn(Some(Duration::from_millis(20)), |_, packet| {
+                joined += usize::from(packet == "3/rooms,1[\"joined\"]");
+            });
+            if Instant::now() > deadline {
+                return Err(format!("{joined} of {count} clients could enter their rooms").into());
+            }
+        }
+        Ok(())
     }
 
     /// For a time: answers heartbeats, and expects nothing else.

@@ -9,6 +9,7 @@ mod fanout;
 mod goals;
 mod load;
 mod machine;
+mod memory;
 mod row;
 mod server;
 

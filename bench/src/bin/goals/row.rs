@@ -36,9 +36,13 @@ impl Rounds {
 }
 
 impl fmt::Display for Rounds {
-    /// Median (least–greatest).
+    /// Median (least–greatest), the median alone if there is one round; two decimals unless said otherwise.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (least, greatest) = (self.0.first().unwrap_or(&f64::NAN), self.0.last().unwrap_or(&f64::NAN));
-        write!(f, "{:.2} ({least:.2}–{greatest:.2})", self.median())
+        let digits = f.precision().unwrap_or(2);
+        write!(f, "{:.digits$}", self.median())?;
+        match &self.0[..] {
+            [least, .., greatest] => write!(f, " ({least:.digits$}–{greatest:.digits$})"),
+            _ => Ok(()),
+        }
     }
 }

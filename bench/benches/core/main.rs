@@ -4,57 +4,18 @@
 
 #![expect(missing_docs, reason = "criterion's macro makes a public function")]
 
+mod codecs;
+
 use std::hint::black_box;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use trunkline::testing::Client;
 use trunkline::{Durability, Io, Namespace, Recovery};
-use trunkline_proto::{eio, sio, ws};
 
 /// An event as chats have them: 64 bytes of text.
 const TEXT: &str = "the quick brown fox jumps over the lazy dog, twice, at midnight";
-const ROOM: usize = 15;
-
-fn codecs(criterion: &mut Criterion) {
-    let mut group = criterion.benchmark_group("codec");
-    for (name, parser) in [("json", sio::Parser::Json), ("msgpack", sio::Parser::Msgpack)] {
-        group.bench_function(format!("encode event, {name}"), |b| {
-            b.iter(|| sio::encode_event(parser, ROOM, "/", None, "post", black_box(TEXT)).expect("encodes"));
-        });
-        let encoded = sio::encode_event(parser, 0, "/", Some(7), "post", TEXT).expect("encodes");
-        let mut decoder = sio::Decoder::new(parser, sio::Limits::default());
-        group.bench_function(format!("decode event, {name}"), |b| {
-            b.iter(|| match parser {
-                sio::Parser::Json => {
-                    let text = std::str::from_utf8(encoded.packet()).expect("text");
-                    decoder.decode_text(black_box(text)).map(|packet| packet.is_some())
-                }
-                sio::Parser::Msgpack => {
-                    decoder.decode_binary(black_box(encoded.packet()).into()).map(|packet| packet.is_some())
-                }
-            });
-        });
-    }
-
-    let mut frame = Vec::new();
-    ws::encode_frame(&mut frame, ws::OpCode::Text, false, TEXT.as_bytes(), Some([1, 2, 3, 4]));
-    group.throughput(Throughput::Bytes(frame.len() as u64));
-    let mut decoder = ws::Decoder::new(ws::Role::Server, ws::Limits::default(), false);
-    group.bench_function("decode a masked frame", |b| {
-        b.iter_batched_ref(
-            || frame.clone(),
-            |bytes| decoder.decode(bytes).map(|(used, _)| used),
-            BatchSize::SmallInput,
-        );
-    });
-    let payload = vec![format!("42[\"post\",\"{TEXT}\"]"); 16].join("\u{1e}");
-    group.throughput(Throughput::Bytes(payload.len() as u64));
-    group.bench_function("decode a polling payload of 16", |b| {
-        b.iter(|| eio::decode_payload_v4(black_box(&payload)).filter(Result::is_ok).count());
-    });
-}
 
 /// A namespace with `receivers` sockets in the room `room`.
 struct Hall {
@@ -138,7 +99,7 @@ fn emits(criterion: &mut Criterion) {
     for (receivers, unit) in [(1000, "per delivery"), (1, "per emit"), (0, "per emit")] {
         let mut group = criterion.benchmark_group(format!("to a room of {receivers}, {unit}"));
         group.throughput(Throughput::Elements(receivers.max(1)));
-        group.warm_up_time(Duration::from_millis(500)).measurement_time(Duration::from_secs(2));
+        group.warm_up_time(Duration::from_millis(500)).measurement_time(Duration::from_millis(1500));
         group.sample_size(20);
         for (name, recovery) in &kinds {
             let hall = Hall::new(receivers as usize, recovery.clone());
@@ -215,5 +176,5 @@ fn recoveries(criterion: &mut Criterion) {
     runtime.block_on(io.close());
 }
 
-criterion_group!(benches, codecs, emits, rows, recoveries);
+criterion_group!(benches, codecs::all, emits, rows, recoveries);
 criterion_main!(benches);
