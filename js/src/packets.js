@@ -25,12 +25,11 @@ export function encodePacket({ type, data }) {
 /**
  * A packet as text, whatever it carries.
  * @param {EnginePacket} packet
- * @returns {Promise<string> | string}
  */
-function encodeText(packet) {
+async function encodeText(packet) {
   const encoded = encodePacket(packet);
-  if (typeof encoded === "string") return encoded;
-  return encoded.arrayBuffer ? encoded.arrayBuffer().then(base64) : base64(encoded);
+  // A Response takes every kind of binary.
+  return typeof encoded === "string" ? encoded : base64(await new Response(encoded).arrayBuffer());
 }
 
 /** @param {EnginePacket[]} packets */
@@ -74,11 +73,9 @@ function toBinary(buffer) {
   return isNode ? /** @type {any} */ (globalThis).Buffer.from(buffer) : buffer;
 }
 
-/** @param {ArrayBuffer | ArrayBufferView} binary */
-function base64(binary) {
-  const bytes = ArrayBuffer.isView(binary)
-    ? new Uint8Array(binary.buffer, binary.byteOffset, binary.byteLength)
-    : new Uint8Array(binary);
+/** @param {ArrayBuffer} buffer */
+function base64(buffer) {
+  const bytes = new Uint8Array(buffer);
   let text = "";
   for (let at = 0; at < bytes.length; at += CHUNK) {
     text += String.fromCharCode.apply(null, /** @type {any} */ (bytes.subarray(at, at + CHUNK)));
