@@ -108,6 +108,7 @@ fn test() -> Result<(), Failure> {
     steps.step("build examples", || build_examples(&workspace))?;
     steps.step("interop and browser", || run_interop(&workspace, &[]))?;
     steps.step("storm", || run_storm(&workspace))?;
+    steps.step("load, others' servers", || run_load(&workspace))?;
     steps.step("our clients, python-socketio", || run_clients(&workspace))?;
     steps.finish();
     Ok(())
@@ -231,4 +232,11 @@ fn run_storm(workspace: &Workspace) -> Result<(), Failure> {
     node.current_dir(workspace.root.join("interop")).arg("storm.mjs").arg("--program").arg(program);
     node.args(["--server", &server, "--clients", "50", "--rooms", "10", "--rate", "200"]);
     run(node.args(["--seconds", "15", "--kills", "2", "--strict"]))
+}
+
+/// `trunkline bench` against the published Node.js server and python-socketio's.
+fn run_load(workspace: &Workspace) -> Result<(), Failure> {
+    let mut node = std::process::Command::new("node");
+    node.current_dir(workspace.root.join("interop")).arg("bench.mjs");
+    run(node.arg("--program").arg(workspace.release_binary("trunkline")))
 }

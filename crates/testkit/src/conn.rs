@@ -35,18 +35,23 @@ impl Conn {
 
     /// Connects with a receive buffer of `bytes` (the kernel's least if smaller): for clients that do not read.
     pub async fn open_narrow(address: SocketAddr, bytes: u32) -> Self {
-        let socket = TcpSocket::new_v4().expect("a socket");
-        socket.set_recv_buffer_size(bytes).expect("an open socket");
-        let stream = within("connect", socket.connect(address)).await.expect("the server accepts");
-        Self(Inner::Tcp(stream))
+        Self(Inner::Tcp(narrow(address, bytes).await))
+    }
+
+    /// As [`Conn::open_narrow`], with TLS.
+    pub async fn open_narrow_tls(address: SocketAddr, bytes: u32) -> Self {
+        Self::tls(narrow(address, bytes).await).await
     }
 
     /// Connects with TLS to a server that uses [`tls_config`].
     pub async fn open_tls(address: SocketAddr) -> Self {
+        Self::tls(within("connect", TcpStream::connect(address)).await.expect("the server accepts")).await
+    }
+
+    async fn tls(stream: TcpStream) -> Self {
         let mut roots = RootCertStore::empty();
         roots.add(CertificateDer::from_pem_slice(CA).expect("a fixture")).expect("a fixture");
         let config = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
-        let stream = within("connect", TcpStream::connect(address)).await.expect("the server accepts");
         let name = ServerName::try_from("localhost").expect("a name");
         let connecting = TlsConnector::from(Arc::new(config)).connect(name, stream);
         Self(Inner::Tls(Box::new(within("TLS handshake", connecting).await.expect("a TLS handshake"))))
@@ -118,6 +123,12 @@ impl Conn {
             SockRef::from(stream).set_linger(Some(std::time::Duration::ZERO)).expect("an open socket");
         }
     }
+}
+
+async fn narrow(address: SocketAddr, bytes: u32) -> TcpStream {
+    let socket = TcpSocket::new_v4().expect("a socket");
+    socket.set_recv_buffer_size(bytes).expect("an open socket");
+    within("connect", socket.connect(address)).await.expect("the server accepts")
 }
 
 /// The TLS configuration of test servers: a certificate for `localhost`, good for nothing else.

@@ -20,7 +20,7 @@ use crate::error::{AckError, EmitError, EncodeError};
 use crate::once::Ticket;
 use crate::shard::Class;
 use crate::socket::{Socket, SocketId};
-use crate::wire::{HEADROOM, Packet};
+use crate::wire::{Budget, HEADROOM, Packet};
 
 /// The answers that a socket owes, by ack id. An answer counts once, and only from a socket that was asked.
 #[derive(Default)]
@@ -83,7 +83,7 @@ impl PendingAcks {
         match self.take(id) {
             // A receiver that is gone has stopped waiting.
             Some(Asked::One(sender)) => drop(sender.send(args.to_owned())),
-            Some(Asked::Many(many)) => many.answer(socket, Ok(args.to_owned())),
+            Some(Asked::Many(many)) => many.answer(socket, args),
             None => return false,
         }
         true
@@ -215,11 +215,16 @@ impl Drop for AskedSockets {
     }
 }
 
-/// The answers to one broadcast.
-pub(crate) struct ManyAcks(Mutex<Many>);
+/// The answers to one broadcast. They count in the memory budget: clients choose how long they are.
+pub(crate) struct ManyAcks {
+    many: Mutex<Many>,
+    budget: Arc<Budget>,
+}
 
 #[derive(Default)]
 struct Many {
+    /// Bytes of `answers` in the budget.
+    bytes: usize,
     answers: Vec<(SocketId, Result<OwnedArgs, AckError>)>,
     /// Answers still to come; `None` until all receivers are known.
     missing: Option<usize>,
@@ -228,33 +233,51 @@ struct Many {
 }
 
 impl ManyAcks {
-    pub(crate) fn new() -> (Arc<Self>, oneshot::Receiver<()>) {
+    pub(crate) fn new(budget: &Arc<Budget>) -> (Arc<Self>, oneshot::Receiver<()>) {
         let (done, receiver) = oneshot::channel();
-        (Arc::new(Self(Mutex::new(Many { done: Some(done), ..Many::default() }))), receiver)
+        let many = Mutex::new(Many { done: Some(done), ..Many::default() });
+        (Arc::new(Self { many, budget: Arc::clone(budget) }), receiver)
     }
 
     /// So many were asked.
     pub(crate) fn expect(&self, receivers: usize) {
-        let mut many = self.0.lock();
+        let mut many = self.many.lock();
         many.missing = Some(receivers);
         many.check();
     }
 
-    fn answer(&self, socket: &SocketId, result: Result<OwnedArgs, AckError>) {
-        let mut many = self.0.lock();
-        many.answers.push((socket.clone(), result));
+    fn answer(&self, socket: &SocketId, args: &Args<'_>) {
+        self.budget.relieve();
+        if self.budget.is_over() {
+            tracing::debug!(%socket, "an answer to a broadcast was not kept: memory is short");
+            return self.one_less();
+        }
+        let args = args.to_owned();
+        let bytes = args.size();
+        self.budget.add(bytes);
+        let mut many = self.many.lock();
+        many.bytes += bytes;
+        many.answers.push((socket.clone(), Ok(args)));
         many.check();
     }
 
     fn one_less(&self) {
-        let mut many = self.0.lock();
+        let mut many = self.many.lock();
         many.gone += 1;
         many.check();
     }
 
     /// What came so far.
     pub(crate) fn take(&self) -> Vec<(SocketId, Result<OwnedArgs, AckError>)> {
-        std::mem::take(&mut self.0.lock().answers)
+        let mut many = self.many.lock();
+        self.budget.sub(std::mem::take(&mut many.bytes));
+        std::mem::take(&mut many.answers)
+    }
+}
+
+impl Drop for ManyAcks {
+    fn drop(&mut self) {
+        self.budget.sub(self.many.get_mut().bytes);
     }
 }
 

@@ -162,7 +162,8 @@ impl Broadcast {
     ) -> Result<Vec<Answer<T>>, BroadcastError> {
         let (asked, many, done, timeout) = {
             let args = args;
-            let (many, done) = ManyAcks::new();
+            let Some(first) = self.namespaces.first() else { return Ok(Vec::new()) };
+            let (many, done) = ManyAcks::new(&first.io.parts.budget);
             let mut asked = AskedSockets::default();
             let mut timeout = Duration::ZERO;
             for namespace in &self.namespaces {

@@ -134,7 +134,11 @@ impl Client {
 
     fn new_decoder(&self) -> sio::Decoder {
         let config = &self.io.config;
-        let limits = sio::Limits { max_attachments: config.max_attachments, ..sio::Limits::default() };
+        // A packet is one message and one for each attachment: Engine.IO bounds each of them.
+        let messages = config.max_attachments.saturating_add(1);
+        let max_bytes = self.session.engine.config.max_payload.saturating_mul(messages);
+        let limits =
+            sio::Limits { max_attachments: config.max_attachments, max_bytes, ..sio::Limits::default() };
         sio::Decoder::new(config.parser, limits)
     }
 
@@ -366,8 +370,8 @@ impl Client {
         // No broadcast overtakes it, and none that follows it misses the socket.
         let connect =
             Packet::encoded(self.connect_packet(namespace, sid, None), true, &self.session.engine.budget);
-        let (push, events) = socket.enter(Some(&connect), &[]);
-        if push == Push::Full {
+        let (is_queued, events) = socket.enter(std::iter::once((&connect, Class::Control)), &[]);
+        if !is_queued {
             self.session.command(Command::Close(CloseReason::SlowReader));
         }
         namespace.tell_rooms(events);
@@ -399,10 +403,10 @@ impl Client {
         let missed = admitted.take_missed();
         let packets = missed.iter().map(|packet| (packet, Class::Event));
         let packets = std::iter::once((&connect, Class::Control)).chain(packets);
-        if !self.session.shard.with(|state| state.push_all(self.session.slot, packets)) {
+        let (are_queued, events) = socket.enter(packets, &admitted.rooms());
+        if !are_queued {
             self.session.command(Command::Close(CloseReason::SlowReader));
         }
-        let (_, events) = socket.enter(None, &admitted.rooms());
         let (outcome, latest) = (admitted.outcome, admitted.latest());
         admitted.finish(&socket);
         drop(missed);
@@ -634,6 +638,13 @@ impl SessionApp for Client {
         }
         self.sockets.iter().filter(|e| !e.gone).for_each(|e| e.socket.disconnect(false));
         self.session.command(Command::Finish(CloseReason::ForcedClose));
+    }
+
+    fn on_finish(&mut self) {
+        // It could not be told any more.
+        if let Some(aside) = &mut self.aside {
+            aside.entering.clear();
+        }
     }
 
     fn on_ping(&mut self) {

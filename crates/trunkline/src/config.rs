@@ -302,7 +302,8 @@ macro_rules! engine_setters {
             self
         }
 
-        /// The kernel's send buffer of each WebSocket, in bytes; default the system's. The kernel's memory counts too.
+        /// The kernel's send buffer of each WebSocket, in bytes; default the system's. The kernel's memory counts too. Nothing for TLS
+        /// that is not [`serve_tls`](crate::serve_tls)'s.
         #[must_use]
         pub fn socket_send_buffer(mut self, bytes: usize) -> Self {
             self.config.socket_send_buffer = Some(bytes);

@@ -90,6 +90,8 @@ pub(crate) trait SessionApp: Send {
     fn on_disconnect_all(&mut self, cx: &mut Context<'_>) {
         let _ = cx;
     }
+    /// The session is about to end, after what is queued.
+    fn on_finish(&mut self) {}
     /// A heartbeat is about to be queued behind all that was sent so far.
     fn on_ping(&mut self) {}
     /// The client has answered a heartbeat: it has read what was queued before it.
@@ -111,7 +113,7 @@ pub(crate) struct EngineCore {
     pub(crate) app: Box<dyn App>,
     node: [u8; 3],
     next_shard: AtomicUsize,
-    flushers: Box<[Arc<AtomicBool>]>,
+    tasks_of_shards: Box<[ShardTasks]>,
     handshakes: Option<Rate>,
     closing: AtomicBool,
     /// Told when it begins to close.
@@ -148,7 +150,7 @@ impl EngineCore {
         let parts =
             Parts { shards: Arc::clone(&shards), budget: Arc::clone(&budget), metrics: Arc::clone(&metrics) };
         let handshakes = config.max_handshakes_per_second.map(|rate| Rate::per_second(rate, Instant::now()));
-        let flushers = (0..count).map(|_| Arc::new(AtomicBool::new(false))).collect();
+        let tasks_of_shards = (0..count).map(|_| ShardTasks::default()).collect();
         let periods = Arc::new(eio::Config {
             ping_interval: config.ping_interval,
             ping_timeout: config.ping_timeout,
@@ -164,7 +166,7 @@ impl EngineCore {
             app: app(parts),
             node: node_name(),
             next_shard: AtomicUsize::new(0),
-            flushers,
+            tasks_of_shards,
             handshakes,
             closing: AtomicBool::new(false),
             close_begun: tokio::sync::Notify::new(),
@@ -220,7 +222,7 @@ impl EngineCore {
         transport: TransportKind,
     ) -> Arc<Session> {
         let shard = Arc::clone(self.pick_shard());
-        self.ensure_flusher(shard.index);
+        self.ensure_tasks(shard.index);
         let slot = shard.with(|state| state.open(wire, sink));
         let sid = Id::for_session(self.node, shard.index);
         let core = Arc::clone(self);
@@ -388,24 +390,25 @@ impl EngineCore {
         &self.shards[index % self.shards.len()]
     }
 
-    /// Starts a shard's flusher and the task of its alarms on the current runtime, unless they run.
-    fn ensure_flusher(&self, index: usize) {
-        let running = &self.flushers[index];
-        if running.swap(true, Ordering::AcqRel) {
-            return;
+    /// Starts a shard's flusher and the task of its alarms on the current runtime, where they do not run: at its first session, and
+    /// when the runtime that they were on has ended before its sessions.
+    pub(crate) fn ensure_tasks(&self, index: usize) {
+        let (shard, tasks) = (&self.shards[index], &self.tasks_of_shards[index]);
+        if let Some(guard) = Running::begin(&tasks.flusher, shard) {
+            let shard = Arc::clone(shard);
+            // It ends its turns itself. The runtime's own measure would make streams of tokio's seem full after 128 writes.
+            tokio::spawn(tokio::task::unconstrained(async move {
+                let _guard = guard;
+                crate::flush::run(shard).await;
+            }));
         }
-        let guard = Arc::new(FlusherGuard(Arc::clone(running)));
-        let (shard, flusher_guard) = (Arc::clone(&self.shards[index]), Arc::clone(&guard));
-        // It ends its turns itself. The runtime's own measure would make streams of tokio's seem full after 128 writes.
-        tokio::spawn(tokio::task::unconstrained(async move {
-            let _guard = flusher_guard;
-            crate::flush::run(shard).await;
-        }));
-        let shard = Arc::clone(&self.shards[index]);
-        tokio::spawn(async move {
-            let _guard = guard;
-            crate::alarms::run(shard).await;
-        });
+        if let Some(guard) = Running::begin(&tasks.alarms, shard) {
+            let shard = Arc::clone(shard);
+            tokio::spawn(async move {
+                let _guard = guard;
+                crate::alarms::run(shard).await;
+            });
+        }
     }
 }
 
@@ -425,12 +428,32 @@ impl Drop for EngineCore {
     }
 }
 
-/// Notes that a shard's flusher and the task of its alarms have ended with their runtime.
-struct FlusherGuard(Arc<AtomicBool>);
+/// Whether the tasks of a shard run.
+#[derive(Default)]
+struct ShardTasks {
+    flusher: Arc<AtomicBool>,
+    alarms: Arc<AtomicBool>,
+}
 
-impl Drop for FlusherGuard {
+/// A shard's task runs; dropped when it ends, perhaps with its runtime.
+struct Running {
+    flag: Arc<AtomicBool>,
+    shard: Arc<Shard>,
+}
+
+impl Running {
+    /// `None` if it runs already.
+    fn begin(flag: &Arc<AtomicBool>, shard: &Arc<Shard>) -> Option<Self> {
+        let is_mine = !flag.load(Ordering::Acquire) && !flag.swap(true, Ordering::AcqRel);
+        is_mine.then(|| Self { flag: Arc::clone(flag), shard: Arc::clone(shard) })
+    }
+}
+
+impl Drop for Running {
     fn drop(&mut self) {
-        self.0.store(false, Ordering::Release);
+        self.flag.store(false, Ordering::Release);
+        // Those on other runtimes start it again.
+        self.shard.sessions().iter().for_each(|session| session.wake());
     }
 }
 

@@ -126,6 +126,8 @@ pub(crate) struct Job {
     wire: Wire,
     sent: Sent,
     outcome: Outcome,
+    /// Of a stream that is no TCP stream: it is to look again if the flusher found the stream full.
+    session: Option<Arc<Session>>,
 }
 
 /// What the flusher writes to.
@@ -158,6 +160,8 @@ enum Sent {
     Blocked,
     /// The stream is broken, or nobody knows what was sent.
     Failed,
+    /// So many bytes have become TLS records, and this became of those. `None`: the stream keeps them.
+    Encrypted(usize, Option<Outcome>),
 }
 
 /// What a write did.
@@ -185,6 +189,12 @@ impl Job {
                     return Outcome::Blocked;
                 }
             }
+            Sent::Encrypted(n, outcome) => {
+                *total += n;
+                if let Some(outcome) = outcome {
+                    return outcome;
+                }
+            }
         }
         match &self.stream {
             Line::Tcp(stream) => write(stream, &mut self.queue, &mut self.written, self.wire, total),
@@ -206,14 +216,13 @@ fn flush(shard: &Shard, chunk: &mut Vec<Job>) -> bool {
     if chunk.is_empty() {
         return any;
     }
+    let waiting = |chunk: &[Job]| chunk.iter().map(|job| job.queue.len()).sum::<usize>();
+    let (before, mut bytes) = (waiting(chunk), 0);
     shard.counters.uring_sends.add(shard.batches.send(chunk) as u64);
-    let mut sent = (0, 0);
     for job in &mut *chunk {
-        let before = job.queue.len();
-        job.outcome = job.finish(&mut sent.1);
-        sent.0 += before - job.queue.len();
+        job.outcome = job.finish(&mut bytes);
     }
-    shard.counters.sent(sent.0, sent.1);
+    shard.counters.sent(before - waiting(chunk), bytes);
     let mut done = Vec::new();
     shard.with(|state| {
         for job in &mut *chunk {
@@ -272,6 +281,7 @@ fn take_one(state: &mut State, slot: Slot) -> Taken {
         }
         outbox.mode = Mode::Flushing;
         let (written, wire) = (outbox.written, outbox.wire);
+        let session = if matches!(stream, Line::Other(_)) { outbox.session.clone() } else { None };
         return Taken::Job(Job {
             slot,
             stream,
@@ -280,6 +290,7 @@ fn take_one(state: &mut State, slot: Slot) -> Taken {
             wire,
             sent: Sent::No,
             outcome: Outcome::Done,
+            session,
         });
     }
     match &outbox.sink {
@@ -364,7 +375,13 @@ impl Finished {
 
 /// Puts back what a write left over; what of a job is not put back stays in it.
 fn settle(state: &mut State, job: &mut Job, done: &mut Vec<Finished>) {
-    let Some(outbox) = state.get(job.slot) else { return };
+    let Some(outbox) = state.get(job.slot) else {
+        // Its task has closed the session meanwhile, and may wait for what the flusher's look at the stream has made it miss.
+        if job.outcome == Outcome::Blocked {
+            done.extend(job.session.take().map(Finished::Wake));
+        }
+        return;
+    };
     if outbox.mode != Mode::Flushing {
         return;
     }
@@ -393,7 +410,8 @@ fn settle(state: &mut State, job: &mut Job, done: &mut Vec<Finished>) {
         Outcome::Failed => {
             job.queue.extend(outbox.queue.drain(..));
             outbox.bytes = 0;
-            outbox.written = 0;
+            // Nobody knows where the stream is: nothing may follow, not even a close frame.
+            outbox.written = 1;
             outbox.mode = Mode::Blocked;
             done.extend(outbox.session.clone().map(Finished::Broken));
         }
@@ -443,7 +461,7 @@ pub(crate) fn write(
 }
 
 /// Linux's MSG_NOSIGNAL: a broken stream is an error, not a signal, also in a process that is not Rust's own.
-const NO_SIGNAL: i32 = if cfg!(target_os = "linux") { 0x4000 } else { 0 };
+pub(crate) const NO_SIGNAL: i32 = if cfg!(target_os = "linux") { 0x4000 } else { 0 };
 /// Slices in one vectored send.
 const SLICES: usize = 64;
 

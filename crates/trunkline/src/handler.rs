@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::marker::PhantomData;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use futures_core::future::BoxFuture;
@@ -11,6 +12,7 @@ use crate::ack::AckTarget;
 use crate::admission::Refusal;
 use crate::extract::{Cx, Extract, ExtractError};
 use crate::io::States;
+use crate::run::Panicked;
 
 /// The kind of handler that answers events.
 #[derive(Debug, Clone, Copy)]
@@ -189,20 +191,20 @@ pub trait IntoReply: Send {
 
 impl IntoReply for () {
     fn reply(self, ack: Option<&AckTarget>) -> Result<(), HandlerError> {
-        answer(ack, &())
+        answer(ack, ())
     }
 }
 
 impl<T: Serialize + Send> IntoReply for Reply<T> {
     fn reply(self, ack: Option<&AckTarget>) -> Result<(), HandlerError> {
-        answer(ack, &self.0)
+        answer(ack, self.0)
     }
 }
 
 impl<T: Serialize + Send, E: Into<HandlerError> + Send> IntoReply for Result<T, E> {
     fn reply(self, ack: Option<&AckTarget>) -> Result<(), HandlerError> {
         match self {
-            Ok(value) => answer(ack, &value),
+            Ok(value) => answer(ack, value),
             Err(error) => {
                 let error = error.into();
                 if let Some(ack) = ack {
@@ -214,11 +216,13 @@ impl<T: Serialize + Send, E: Into<HandlerError> + Send> IntoReply for Result<T, 
     }
 }
 
-fn answer<T: Serialize>(ack: Option<&AckTarget>, value: &T) -> Result<(), HandlerError> {
+fn answer<T: Serialize>(ack: Option<&AckTarget>, value: T) -> Result<(), HandlerError> {
     let Some(ack) = ack else { return Ok(()) };
-    match ack.answer(value) {
-        // A client that is gone waits no more.
-        Ok(()) | Err(crate::EmitError::Closed) => Ok(()),
+    match ack.answer(&value) {
+        // A client that is gone waits no more. A panic of the value's end must not be answered too.
+        Ok(()) | Err(crate::EmitError::Closed) => {
+            catch_unwind(AssertUnwindSafe(|| drop(value))).map_err(|_| Panicked.into())
+        }
         Err(error) => {
             ack.fail(INTERNAL, None);
             Err(error.into())

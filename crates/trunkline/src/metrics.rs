@@ -60,7 +60,7 @@ pub(crate) struct Metrics {
     pub(crate) log_failures: Counter,
     pub(crate) repeats: Counter,
     closed: [Counter; 8],
-    streams: [Counter; 4],
+    streams: [Counter; Way::ALL.len()],
     recoveries: [Counter; 5],
     pub(crate) history: HistoryMetrics,
 }
@@ -192,8 +192,9 @@ pub struct Snapshot {
     pub memory: u64,
     /// Sessions closed, by reason.
     pub closed: Vec<(&'static str, u64)>,
-    /// WebSockets opened, by how their stream was taken out of the HTTP server: `http1` and `auto` are plain TCP, which
-    /// the flusher writes itself; `boxed` is TLS and all else, which costs a wake of the session's task per write.
+    /// WebSockets opened, by how their stream was taken out of the HTTP server: `own` and `tls` are those of [`serve`](crate::serve) and
+    /// `serve_tls`, `http1` and `auto` plain TCP of other servers; `boxed` is all else, which has more layers and is never
+    /// written through io_uring.
     pub streams: Vec<(&'static str, u64)>,
     /// Clients that came back, by what became of it: `restored`; `unknown` (or gone too long), `window` (not all of the events
     /// that they missed are kept), `foreign` (their offset is none of this server's), `bytes` (they missed more than a send

@@ -1,7 +1,7 @@
 //! What waits for one receiver, and who may write it.
 //!
-//! **Whoever holds the mode writes:** in `Flushing` the shard's flusher, in `Blocked` the session's task, alone; a
-//! packet that was begun is finished before anything else is written.
+//! **Whoever holds the mode writes:** in `Flushing` who has taken the queue, the shard's flusher or the session's task at the end of its
+//! turn; in `Blocked` the session's task, alone. A packet that was begun is finished before anything else is written.
 
 use std::sync::Arc;
 use std::task::Waker;
@@ -44,7 +44,7 @@ pub(crate) enum Mode {
     Idle,
     /// On one of the shard's dirty lists, or on both.
     Dirty,
-    /// The flusher has taken the queue and writes outside the lock.
+    /// The flusher, or the session's task at the end of its turn, has taken the queue and writes outside the lock.
     Flushing,
     /// The stream took no more: the session's task waits for it and writes.
     Blocked,

@@ -710,8 +710,8 @@ fn upgrade_existing(
 }
 
 fn configure(core: &EngineCore, stream: &WsStream) {
-    if let (WsStream::Tcp(tcp), Some(bytes)) = (stream, core.config.socket_send_buffer) {
-        drop(socket2::SockRef::from(&**tcp).set_send_buffer_size(bytes));
+    if let Some(bytes) = core.config.socket_send_buffer {
+        stream.set_send_buffer(bytes);
     }
 }
 

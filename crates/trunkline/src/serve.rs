@@ -23,6 +23,8 @@ use tokio::sync::{Notify, mpsc, watch};
 
 use crate::handshake::ConnectionInfo;
 use crate::service::{EngineService, NotFound};
+#[cfg(feature = "tls")]
+use crate::transport::corked::Corked;
 use crate::transport::head_timer::{HeadTimer, Watched};
 use crate::transport::tcp_io::{HoldHead, TcpIo};
 
@@ -261,7 +263,9 @@ where
     #[cfg(feature = "tls")]
     if let Some(tls) = acceptor.tls {
         // The same deadline as for a request's head: every state has one.
-        let Ok(Ok(stream)) = tokio::time::timeout(HEAD_TIMEOUT, tls.accept(stream)).await else { return };
+        let Ok(Ok(stream)) = tokio::time::timeout(HEAD_TIMEOUT, tls.accept(Corked::new(stream))).await else {
+            return;
+        };
         let info = ConnectionInfo { address, secure: true };
         return http1(hyper_util::rt::TokioIo::new(stream), info, None, app).await;
     }

@@ -43,7 +43,7 @@ pub(crate) struct SessionTask {
     /// When its alarm will ring; later deadlines do not move it.
     armed: Option<Time>,
     opened: bool,
-    /// Nothing else runs on the thread of its runtime meanwhile ([`Turn`]).
+    /// On a runtime of one thread ([`Turn`]).
     is_alone: bool,
     /// The close packet is queued; the machine is told once it is written.
     finishing: bool,
@@ -229,14 +229,14 @@ impl SessionTask {
 
     fn poll_read_current(&mut self, cx: &mut Context<'_>, buf: &mut [u8]) {
         for _ in 0..READS {
-            if self.app.is_full() {
+            if self.must_wait() {
                 return;
             }
             self.read_early(cx);
-            let Some(ws) = &mut self.ws else { return };
-            if self.app.is_full() {
+            if self.must_wait() {
                 return;
             }
+            let Some(ws) = &mut self.ws else { return };
             match ws.stream.poll_read(cx, buf) {
                 Poll::Pending => return,
                 Poll::Ready(Ok(n)) if n > 0 => self.feed(&mut buf[..n], Which::Current, cx),
@@ -272,9 +272,8 @@ impl SessionTask {
                 }
             }
         }
-        if self.has(Which::Probe) {
-            cx.waker().wake_by_ref();
-        }
+        // Also where the last read made it the transport.
+        cx.waker().wake_by_ref();
     }
 
     fn read_early(&mut self, cx: &mut Context<'_>) {
@@ -308,7 +307,7 @@ impl SessionTask {
             if self.closed || is_end || !self.has(which) {
                 break;
             }
-            if which == Which::Current && !bytes.is_empty() && self.app.is_full() {
+            if which == Which::Current && !bytes.is_empty() && self.must_wait() {
                 self.session.engine.budget.add(bytes.len());
                 let aside = self.aside();
                 (aside.early, aside.early_counted) = (bytes.to_vec(), bytes.len());
@@ -564,6 +563,7 @@ impl SessionTask {
             }
         });
         self.finishing = true;
+        self.app.on_finish();
     }
 
     fn poll_write(&mut self, cx: &mut Context<'_>) {
@@ -694,6 +694,7 @@ impl SessionTask {
         }
         let deadline = [self.machine_timeout(), self.app.poll_timeout()].into_iter().flatten().min();
         let Some(deadline) = deadline else { return };
+        self.session.engine.ensure_tasks(self.session.shard.index);
         let alarms = &self.session.shard.alarms;
         let time = alarms.time(deadline.checked_sub(TIMER_GRAIN).unwrap_or(deadline));
         if self.armed.is_none_or(|armed| time < armed) {
@@ -733,6 +734,11 @@ impl SessionTask {
 
     fn aside(&mut self) -> &mut Aside {
         self.aside.get_or_insert_default()
+    }
+
+    /// Whether what the WebSocket brings has to wait: for the application, or for what a POST has brought before.
+    fn must_wait(&self) -> bool {
+        self.app.is_full() || self.aside.as_ref().is_some_and(|aside| aside.post.is_some())
     }
 
     fn full_since(&self) -> Option<Instant> {

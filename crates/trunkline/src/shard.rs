@@ -75,7 +75,7 @@ impl Hash for BySid {
 pub(crate) struct State {
     pub(crate) outboxes: Slab<Outbox>,
     pub(crate) rooms: Rooms,
-    /// Outboxes in mode `Dirty`.
+    /// Outboxes in mode `Dirty`, and some that were.
     pub(crate) dirty: Dirty,
     /// Outboxes in which all that waits has to wait for a log.
     pub(crate) held: Vec<Slot>,
@@ -427,7 +427,9 @@ fn enqueue(
             Push::Taken => {}
             other => return other,
         },
-        Class::Control if outbox.bytes + cost > limit.max(cost) + CONTROL_HEADROOM => return Push::Full,
+        Class::Control if outbox.bytes + cost > limit.max(cost).saturating_add(CONTROL_HEADROOM) => {
+            return Push::Full;
+        }
         _ => {}
     }
     outbox.queue.push(Arc::clone(packet));

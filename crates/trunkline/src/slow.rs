@@ -253,7 +253,7 @@ impl Outbox {
 
     /// Whether the queue may be over `bound` for a moment.
     fn may_wait(&self, cost: usize, bound: usize) -> bool {
-        self.is_away() && self.bytes + cost <= bound + (bound / 4).max(AWAY)
+        self.is_away() && self.bytes + cost <= bound.saturating_add((bound / 4).max(AWAY))
     }
 
     /// Whether all that waits may be dropped for a newer packet without a key.

@@ -646,24 +646,28 @@ impl Socket {
         }
     }
 
-    /// Queues `connect`, and enters the namespace and `rooms`: from now on broadcasts reach it. All at once, since another thread may send
-    /// `connect` as soon as it is queued: who hears of its connection is in the rooms. The events are for [`NamespaceCore::tell_rooms`].
-    pub(crate) fn enter(&self, connect: Option<&Arc<Packet>>, rooms: &[Arc<str>]) -> (Push, Vec<RoomEvent>) {
+    /// Queues `packets`, CONNECT first, and enters the namespace and `rooms`: from now on broadcasts reach it. All at once, since another
+    /// thread may send them as soon as they are queued: who hears of its connection is in the rooms. False if a packet did not fit: the
+    /// session is to be closed. The events are for [`NamespaceCore::tell_rooms`].
+    pub(crate) fn enter<'a>(
+        &self,
+        packets: impl IntoIterator<Item = (&'a Arc<Packet>, Class)>,
+        rooms: &[Arc<str>],
+    ) -> (bool, Vec<RoomEvent>) {
         let mut events = Vec::new();
         let session = &self.0.session;
         self.0.namespace.entered();
         // Whoever finds it in the rooms finds it connected: all of it under the shard's lock.
-        let push = session.shard.with(|state| {
-            let push =
-                connect.map_or(Push::Taken, |connect| state.push(session.slot, connect, Class::Control));
+        let are_queued = session.shard.with(|state| {
+            let are_queued = state.push_all(session.slot, packets);
             let member = state.rooms.insert(self.0.namespace.id, self, session.slot, &mut events);
             self.0.state.store(CONNECTED, Ordering::Release);
             for room in rooms {
                 state.rooms.join(member, self, room, &mut events);
             }
-            push
+            are_queued
         });
-        (push, events)
+        (are_queued, events)
     }
 
     /// Leaves the namespace: nothing reaches it any more, and its awaited answers end. False if it was not in it.

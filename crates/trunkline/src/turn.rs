@@ -26,8 +26,9 @@ pub(crate) struct Turn<'a> {
 }
 
 impl<'a> Turn<'a> {
-    /// On a runtime of one thread only: there the flusher could not run before the turn's end anyway. On others a handler that blocks
-    /// may wait for what the flusher sends.
+    /// On a runtime of one thread only: there the flusher could not run before the turn's end anyway, unless the shard's is another
+    /// runtime's, where a handler that keeps its thread now delays what it has sent. Under a runtime of several threads
+    /// a handler that blocks may wait for what the flusher sends.
     pub(crate) fn begin(shard: &'a Shard) -> Self {
         Self { shard, outer: CURRENT.replace(Current { shard, is_wanted: false }) }
     }

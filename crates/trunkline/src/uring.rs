@@ -42,7 +42,8 @@ impl Uring {
         Self { choice: Choice::Auto, from: FROM }
     }
 
-    /// Required.
+    /// Wanted: where it is not to be had, the application learns it here, and not from the log. A shard whose own ring is refused
+    /// later, for want of memory or descriptors, still writes without it, which is an error in the log.
     ///
     /// # Errors
     /// If it is not to be had in this process.
@@ -66,17 +67,17 @@ impl Uring {
     /// What `count` shards write with.
     pub(crate) fn batches(self, count: usize) -> Vec<Batches> {
         let mut rings: Vec<Option<Ring>> = Vec::with_capacity(count);
-        if self.choice != Choice::Off {
-            match (0..count).map(|_| Ring::new().map(Some)).collect() {
-                Ok(made) => {
-                    rings = made;
-                    tracing::debug!("broadcasts are sent through io_uring");
-                }
-                Err(error) if self.choice == Choice::Auto => {
-                    tracing::info!(reason = %UringError(error), "broadcasts are sent without io_uring");
-                }
+        while self.choice != Choice::Off && rings.len() < count {
+            match Ring::new() {
+                Ok(ring) => rings.push(Some(ring)),
                 Err(error) => {
-                    tracing::error!(reason = %UringError(error), "broadcasts are sent without io_uring");
+                    let (reason, shards) = (UringError(error), count - rings.len());
+                    if self.choice == Choice::Auto {
+                        tracing::info!(%reason, shards, "broadcasts are sent without io_uring");
+                    } else {
+                        tracing::error!(%reason, shards, "broadcasts are sent without io_uring");
+                    }
+                    break;
                 }
             }
         }
@@ -114,12 +115,21 @@ pub(crate) struct Batches {
 }
 
 impl Batches {
+    #[cfg(test)]
+    pub(crate) fn with(ring: Ring) -> Self {
+        Self { ring: Mutex::new(Some(ring)), from: 1 }
+    }
+
     /// Sends what a ring sends better than as many calls, and notes it in the jobs; gives how many it sent.
     pub(crate) fn send(&self, jobs: &mut [Job]) -> usize {
         if jobs.len() < self.from {
             return 0;
         }
         let Some(mut guard) = self.ring.try_lock() else { return 0 };
+        if guard.as_ref().is_some_and(|ring| !ring.is_at_home()) {
+            // The process was forked off since. To drop the other's ring would unmap what is not its own.
+            std::mem::forget(std::mem::replace(&mut *guard, Ring::new().ok()));
+        }
         match guard.as_mut().map(|ring| ring.send(jobs)) {
             None => 0,
             Some(Ok(sent)) => sent,
@@ -129,6 +139,14 @@ impl Batches {
                 tracing::warn!(%error, "io_uring has failed: this shard's broadcasts are sent without it from now on");
                 0
             }
+        }
+    }
+}
+
+impl Drop for Batches {
+    fn drop(&mut self) {
+        if let Some(ring) = self.ring.get_mut().take_if(|ring| !ring.is_at_home()) {
+            std::mem::forget(ring);
         }
     }
 }

@@ -4,6 +4,7 @@
 //! text and the most common form (`ws4`, a server's unmasked frame) is a slice of it. Other forms are made when the
 //! first receiver needs them and are kept with the packet.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
@@ -363,6 +364,10 @@ impl Packet {
 
 impl Drop for Packet {
     fn drop(&mut self) {
+        // Their last handles may run code of the application, whose panic must not end the flusher.
+        for attachment in self.attachments.drain(..) {
+            drop(catch_unwind(AssertUnwindSafe(|| drop(attachment))));
+        }
         if let Some(budget) = &self.budget {
             let forms = self.forms.get().into_iter().flat_map(|forms| forms.iter()).filter_map(OnceLock::get);
             budget.sub(self.cost + forms.map(|form| form.len()).sum::<usize>());

@@ -252,3 +252,33 @@ async fn waits_of_many_tasks_do_not_mix() {
         assert_eq!(asked, answered);
     }
 }
+
+/// A value whose end is a mistake of the application's.
+struct Mistaken;
+
+impl serde::Serialize for Mistaken {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_u8(1)
+    }
+}
+
+impl Drop for Mistaken {
+    fn drop(&mut self) {
+        panic!("a value's end (a test)");
+    }
+}
+
+#[tokio::test]
+async fn a_value_that_panics_at_its_end_is_answered_once() {
+    let (io, log) = logged();
+    io.of("/").on("e", async || Reply(Mistaken)).on("ok", async || Reply(2));
+    let server = sio_support::serve(&io, 1);
+    let (mut ws, _) = sio_support::raw(&server, 4).await;
+    ws.send("40").await;
+    assert!(ws.text().await.starts_with("40{"));
+    ws.send("420[\"e\"]").await;
+    assert_eq!(ws.text().await, "430[1]");
+    ws.send("421[\"ok\"]").await;
+    assert_eq!(ws.text().await, "431[2]");
+    assert_eq!(log.next().await, "error in e: the handler panicked");
+}

@@ -3,9 +3,9 @@
 mod sio_support;
 
 use serde::{Deserialize, Serialize};
-use sio_support::{ended, raw, serve};
+use sio_support::{Log, ended, raw, serve};
 use trunkline::testing::Client;
-use trunkline::{Args, Binary, Data, Io, Reply, Socket, Value};
+use trunkline::{Args, Binary, Data, Io, Reply, Socket, State, Value};
 use trunkline_testkit::{Frame, uring};
 
 #[derive(Serialize, Deserialize, Clone, PartialEq, Debug)]
@@ -176,4 +176,19 @@ async fn broken_msgpack_closes_the_connection_and_nothing_else() {
     }
     bystander.emit_with_ack::<()>("live", ()).await.unwrap();
     assert_eq!(io.metrics().violations, 9);
+}
+
+#[tokio::test]
+async fn an_attachment_may_be_as_long_as_a_message() {
+    let (io, log) = sio_support::logged_with(|builder| builder.max_payload(50_000_000));
+    io.of("/").on("f", async |Data(file): Data<Binary>, State(log): State<Log>| {
+        log.say(format!("{} bytes", file.as_ref().len()));
+    });
+    let server = serve(&io, 1);
+    let (mut ws, _) = raw(&server, 4).await;
+    ws.send("40").await;
+    assert!(ws.text().await.starts_with("40{"));
+    ws.send("451-[\"f\",{\"_placeholder\":true,\"num\":0}]").await;
+    ws.send_binary(&vec![7; 20_000_000]).await;
+    assert_eq!(log.next().await, "20000000 bytes");
 }

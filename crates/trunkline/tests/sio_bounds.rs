@@ -282,3 +282,69 @@ async fn attachments_end_outside_of_all_locks_when_memory_is_short() {
     assert!(all.load(Ordering::Relaxed) >= 10, "{ended:?}");
     assert_eq!(unanswered.load(Ordering::Relaxed), 0, "{ended:?}");
 }
+
+/// An attachment whose end is a mistake of the application's.
+struct Mistaken;
+
+impl AsRef<[u8]> for Mistaken {
+    fn as_ref(&self) -> &[u8] {
+        &[7]
+    }
+}
+
+impl Drop for Mistaken {
+    fn drop(&mut self) {
+        panic!("an attachment's end (a test)");
+    }
+}
+
+#[tokio::test]
+async fn an_attachment_that_panics_at_its_end_ends_nothing() {
+    let (io, _) = logged();
+    let (mut client, socket) = connect(&io).await;
+    for n in 0..3 {
+        let mistaken = Bytes::from_owner(Mistaken);
+        socket.emit("n", trunkline::Args((n, Binary::from(mistaken)))).expect("room");
+        let (number, bytes) = client.recv_event::<(u8, Binary)>("n").await.unwrap();
+        assert_eq!((number, bytes.as_ref()), (n, &[7][..]));
+        io.emit("after", n).expect("encodes");
+        assert_eq!(client.recv_event::<u8>("after").await.unwrap(), n);
+    }
+    eventually("memory is given back", || io.metrics().memory == 0).await;
+}
+
+#[tokio::test]
+async fn a_send_buffer_may_be_without_bound() {
+    let (io, _) = logged_with(|builder| builder.max_send_buffer(usize::MAX));
+    io.of("/").on("ask", async || {});
+    let (mut client, socket) = connect(&io).await;
+    client.hold_reading(true);
+    for n in 0..100 {
+        socket.emit("n", (n, kib())).expect("there is no bound");
+        settle().await;
+    }
+    // An answer counts as control, whose bound is above that of events.
+    let answer = client.emit_with_ack::<()>("ask", ());
+    settle().await;
+    client.hold_reading(false);
+    for n in 0..100 {
+        assert_eq!(client.recv_event::<(u32, String)>("n").await.unwrap().0, n);
+    }
+    within("the answer", answer).await.expect("nobody was closed");
+}
+
+#[tokio::test]
+async fn answers_to_a_broadcast_count_in_the_memory() {
+    let (io, _) = logged();
+    let (mut first, _socket) = connect(&io).await;
+    let (_second, _other) = connect(&io).await;
+    let asked = io.clone();
+    let answers = tokio::spawn(async move { asked.emit_with_ack::<String>("ask", ()).await });
+    let event = first.recv().await.unwrap();
+    event.answer("x".repeat(100_000)).unwrap();
+    eventually("the answer counts", || io.metrics().memory >= 100_000).await;
+    drop(_second);
+    let answers = within("all have answered or gone", answers).await.unwrap().unwrap();
+    assert_eq!(answers.iter().filter(|answer| answer.result.is_ok()).count(), 1);
+    eventually("memory is given back", || io.metrics().memory == 0).await;
+}

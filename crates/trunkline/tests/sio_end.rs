@@ -8,7 +8,7 @@ use std::time::Duration;
 use sio_support::{Log, log_disconnects, logged, logged_with, serve, settle};
 use trunkline::testing::{Client, End};
 use trunkline::{Data, Io, Socket, State};
-use trunkline_testkit::{Conn, Http, Request, eventually, uring};
+use trunkline_testkit::{Conn, Http, Request, eventually, uring, within};
 
 #[tokio::test]
 async fn a_thousand_clients_leave_nothing_behind() {
@@ -124,7 +124,7 @@ async fn a_closed_server_ends_its_clients_after_what_is_queued_and_answers_503()
     let server = serve(&io, 1);
     let mut client = Client::connect(&io, "/", None).await.unwrap();
     io.emit("last words", 1).unwrap();
-    trunkline_testkit::within("the end", io.close()).await;
+    within("the end", io.close()).await;
     assert_eq!(client.recv_event::<u8>("last words").await.unwrap(), 1);
     assert_eq!(client.ended().await, Ok(End::Connection));
     assert_eq!(log.next().await, "/: server shutting down");
@@ -145,7 +145,7 @@ async fn closing_waits_for_disconnect_handlers() {
         log.say("saved");
     });
     let _client = Client::connect(&io, "/", None).await.unwrap();
-    trunkline_testkit::within("the end", io.close()).await;
+    within("the end", io.close()).await;
     assert_eq!(log.now(), ["saved"]);
 }
 
@@ -158,7 +158,7 @@ async fn closing_does_not_wait_for_ever_for_who_does_not_read() {
         io.emit("fill", "x".repeat(1000)).unwrap();
         settle().await;
     }
-    trunkline_testkit::within("the end", io.close()).await;
+    within("the end", io.close()).await;
     assert_eq!(io.session_count(), 0);
 }
 
@@ -213,4 +213,53 @@ async fn a_socket_that_has_left_is_freed_while_its_connection_stays() {
         is_freed(&probe).await;
     }
     assert_eq!(io.session_count(), 1);
+}
+
+#[tokio::test]
+async fn who_is_still_being_checked_when_the_server_closes_never_connects() {
+    let gate = Arc::new(tokio::sync::Semaphore::new(0));
+    let (io, log) = logged_with(|builder| builder.state(Arc::clone(&gate)));
+    io.of("/slow")
+        .check(async |State(gate): State<Arc<tokio::sync::Semaphore>>| {
+            drop(gate.acquire().await);
+            Ok::<_, String>(())
+        })
+        .on_connect(async |State(log): State<Log>| log.say("connected"));
+    let client = Client::connect(&io, "/", None).await.unwrap();
+    // Its line takes nothing: the session waits with its end for what is queued.
+    client.hold_reading(true);
+    let socket = io.socket(client.id()).unwrap();
+    while socket.emit("fill", "x".repeat(1000)).is_ok() && io.metrics().blocked_sessions == 0 {
+        settle().await;
+    }
+    let entering = client.enter("/slow", None);
+    let mut entering = std::pin::pin!(entering);
+    tokio::select! { biased; _ = &mut entering => panic!("it is being checked"), () = settle() => {} }
+    let closing = {
+        let io = io.clone();
+        tokio::spawn(async move { io.close().await })
+    };
+    settle().await;
+    gate.add_permits(1);
+    settle().await;
+    client.hold_reading(false);
+    within("the end", closing).await.unwrap();
+    assert!(entering.await.is_err());
+    assert!(!log.now().iter().any(|line| line == "connected"));
+}
+
+/// The tasks of a shard run where its first session was opened.
+#[test]
+fn a_runtime_that_ends_takes_only_its_own_sessions_with_it() {
+    let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let (first, second) = (runtime(), runtime());
+    let (io, _) = logged();
+    let gone = first.block_on(Client::connect(&io, "/", None)).unwrap();
+    let mut stays = second.block_on(Client::connect(&io, "/", None)).unwrap();
+    drop(first);
+    second.block_on(async {
+        io.emit("n", 1).unwrap();
+        assert_eq!(within("the event", stays.recv_event::<u8>("n")).await.unwrap(), 1);
+    });
+    drop(gone);
 }

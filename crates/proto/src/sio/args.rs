@@ -255,8 +255,8 @@ impl<'a> Raw<'a> {
         match self {
             Self::Json(text) => {
                 // The commonest argument: there is nothing left to parse.
-                if let Some(text) = json_text::plain(text) {
-                    return Ok(seed.deserialize(Text(text))?);
+                if let Some(plain) = json_text::plain(text) {
+                    return Ok(seed.deserialize(Text { plain, json: text })?);
                 }
                 let mut deserializer = serde_json::Deserializer::from_str(text);
                 let value = seed.deserialize(&mut deserializer)?;
@@ -390,21 +390,28 @@ impl<'de> SeqAccess<'de> for ArgsAccess<'de> {
 }
 
 /// A text argument, as serde_json would present it.
-struct Text<'a>(&'a str);
+struct Text<'a> {
+    plain: &'a str,
+    /// With its quotes.
+    json: &'a str,
+}
+
+/// By this name serde_json's `RawValue` asks for an argument's JSON, in programs that use its feature `raw_value`.
+const RAW_VALUE: &str = "$serde_json::private::RawValue";
 
 impl<'de> Deserializer<'de> for Text<'de> {
     type Error = serde_json::Error;
 
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, serde_json::Error> {
-        visitor.visit_borrowed_str(self.0)
+        visitor.visit_borrowed_str(self.plain)
     }
 
     fn deserialize_bytes<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, serde_json::Error> {
-        visitor.visit_borrowed_bytes(self.0.as_bytes())
+        visitor.visit_borrowed_bytes(self.plain.as_bytes())
     }
 
     fn deserialize_byte_buf<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, serde_json::Error> {
-        visitor.visit_borrowed_bytes(self.0.as_bytes())
+        visitor.visit_borrowed_bytes(self.plain.as_bytes())
     }
 
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, serde_json::Error> {
@@ -413,9 +420,12 @@ impl<'de> Deserializer<'de> for Text<'de> {
 
     fn deserialize_newtype_struct<V: Visitor<'de>>(
         self,
-        _name: &'static str,
+        name: &'static str,
         visitor: V,
     ) -> Result<V::Value, serde_json::Error> {
+        if name == RAW_VALUE {
+            return serde_json::Deserializer::from_str(self.json).deserialize_newtype_struct(name, visitor);
+        }
         visitor.visit_newtype_struct(self)
     }
 
@@ -425,7 +435,7 @@ impl<'de> Deserializer<'de> for Text<'de> {
         _variants: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, serde_json::Error> {
-        visitor.visit_enum(BorrowedStrDeserializer::new(self.0))
+        visitor.visit_enum(BorrowedStrDeserializer::new(self.plain))
     }
 
     forward_to_deserialize_any! {

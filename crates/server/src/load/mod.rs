@@ -1,6 +1,12 @@
 //! `trunkline bench`: load for any Socket.IO server. docs/cli.md has the modes.
 
+mod course;
+mod expected;
+mod fan;
+mod lost;
 mod options;
+mod owed;
+mod polling;
 mod process;
 mod report;
 mod roles;
@@ -10,7 +16,6 @@ mod wire;
 use std::ffi::OsString;
 use std::io::{IsTerminal, Write};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -18,13 +23,17 @@ use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
-use crate::console::{Stop, escape, json_line};
+use crate::console::{Stop, json_line};
+use crate::verify::chance;
 use crate::{Failure, print, say};
+use course::{Course, Phase};
+use expected::{complaints, is_at_work, role};
+use fan::Fan;
 use options::{HELP, Mode, Options};
 use process::cost;
 use report::{Report, Sample};
-use roles::{Fan, Load, Role};
-use tally::{Course, Phase, Tally};
+use roles::{Load, Role};
+use tally::Tally;
 use wire::Address;
 
 /// Runs `bench` with the words after it; the exit code.
@@ -46,10 +55,15 @@ pub(crate) fn run(words: impl IntoIterator<Item = OsString>) -> Result<u8, Failu
         options.pid.map(|pid| cost(pid).ok_or_else(|| Failure::config(format!("--pid: no process {pid}"))));
     let before = before.transpose()?;
 
-    let course = Arc::new(Course::new());
+    let roles = || (0..options.connections).map(|n| role(&options, n));
+    let lasting = roles().filter(|role| !matches!(role, Role::Churn { .. })).count();
+    let at_work = roles().filter(|role| is_at_work(&options, *role)).count();
+    let course = Arc::new(Course::new(lasting as u64, at_work as u64));
     // In `mixed` publications are not waited for.
     let window = if options.mode == Mode::Mixed { MIXED_WINDOW } else { options.inflight };
-    let fan = Arc::new(Fan::new(window, options.connections));
+    let fan = Arc::new(Fan::new(window));
+    // Another run's room would be another's load.
+    let room = (options.mode == Mode::Publish).then(|| Arc::from(format!("bench-{:08x}", chance() >> 32)));
     let opening = Arc::new(Semaphore::new(options.parallel));
     let (over, _) = watch::channel(false);
     let mut tallies = Vec::new();
@@ -62,12 +76,13 @@ pub(crate) fn run(words: impl IntoIterator<Item = OsString>) -> Result<u8, Failu
             tally: Arc::new(Tally::default()),
             opening: Arc::clone(&opening),
             fan: Arc::clone(&fan),
+            room: room.clone(),
         };
         tallies.push(Arc::clone(&load.tally));
         let over = over.subscribe();
         threads.push(std::thread::spawn(move || work(thread, load, over)));
     }
-    let code = runtime.block_on(measure(&options, &course, &tallies, before));
+    let code = runtime.block_on(measure(&options, &course, &tallies, &fan, before));
     course.set(Phase::Over);
     over.send_replace(true);
     for thread in threads {
@@ -90,7 +105,13 @@ fn work(thread: usize, load: Load, mut over: watch::Receiver<bool>) -> Result<()
         let options = Arc::clone(&load.options);
         let mut connections = JoinSet::new();
         for n in (thread..options.connections).step_by(options.threads) {
-            connections.spawn(load.clone().run(role(&options, n)));
+            let (load, role) = (load.clone(), role(&options, n));
+            let is_at_work = is_at_work(&options, role);
+            connections.spawn(async move {
+                if let Err(why) = load.run(role).await {
+                    load.course.fail(why, is_at_work);
+                }
+            });
         }
         // The sender outlives us.
         drop(over.wait_for(|over| *over).await);
@@ -100,52 +121,41 @@ fn work(thread: usize, load: Load, mut over: watch::Receiver<bool>) -> Result<()
     Ok(())
 }
 
-/// What the connection of that number is there for.
-fn role(options: &Options, n: usize) -> Role {
-    let pause = Some(options.pause);
-    match (options.mode, n % 10) {
-        (Mode::Echo, _) => Role::Echo { pause: None },
-        (Mode::Ack, _) => Role::Ack { pause: None },
-        (Mode::Fanout, _) if n == 0 => Role::Publish { pause: None },
-        (Mode::Fanout | Mode::Idle, _) => Role::Listen,
-        (Mode::Polling, _) => Role::Poll,
-        (Mode::Connect, _) => Role::Churn { pause: None },
-        (Mode::Mixed, 0) if n == 0 => Role::Publish { pause },
-        (Mode::Mixed, 1) => Role::Echo { pause },
-        (Mode::Mixed, 2) => Role::Ack { pause },
-        (Mode::Mixed, 3) => Role::Churn { pause },
-        (Mode::Mixed, _) => Role::Listen,
-    }
-}
-
 /// Waits through the phases, and reports; the exit code.
 async fn measure(
     options: &Options,
     course: &Course,
     tallies: &[Arc<Tally>],
+    fan: &Fan,
     before: Option<process::Cost>,
 ) -> Result<u8, Failure> {
     let mut stop = Stop::install()?;
     let is_shown = std::io::stderr().is_terminal();
+    let mut missed = 0;
     let mut samples = (Sample::now(options.pid), Sample::now(options.pid));
     let code = tokio::select! {
         code = stop.signalled() => Some(code),
         () = async {
-            opened(options, course, is_shown).await;
-            sleep(options.warmup).await;
+            opened(course, is_shown).await;
+            if !course.is_pointless() {
+                sleep(options.warmup).await;
+            }
             samples.0 = Sample::now(options.pid);
             course.set(Phase::Measure);
             progress(options, course, tallies, is_shown).await;
             samples.1 = Sample::now(options.pid);
+            course.set(Phase::Settle);
+            settled(options, course, tallies, fan, is_shown).await;
+            missed = fan.unheard();
         } => None,
     };
-    let report = Report::new(options, course, tallies, samples, before);
+    let report = Report::new(options, course, tallies, missed, samples, before);
     course.set(Phase::Over);
     if is_shown {
         drop(write!(std::io::stderr(), "\r\x1b[K"));
     }
-    if let Some(why) = course.why() {
-        say(&format!("trunkline: {} connections failed; the first: {}", report.failed, escape(&why)));
+    for complaint in complaints(options, course, &report) {
+        say(&format!("trunkline: {complaint}"));
     }
     if options.connection.json || !std::io::stdout().is_terminal() {
         print(&format!("{}\n", json_line(&report)));
@@ -156,19 +166,10 @@ async fn measure(
 }
 
 /// Waits until all connections are there, or have failed.
-async fn opened(options: &Options, course: &Course, is_shown: bool) {
-    if options.mode == Mode::Connect {
-        return;
-    }
-    // Those that come and go are not waited for.
-    let roles = (0..options.connections).map(|n| role(options, n));
-    let lasting = roles.filter(|role| !matches!(role, Role::Churn { .. })).count() as u64;
-    loop {
-        let open = course.open.load(Ordering::Relaxed);
-        if open + course.failed.load(Ordering::Relaxed) >= lasting {
-            return;
-        }
+async fn opened(course: &Course, is_shown: bool) {
+    while !course.is_opened() {
         if is_shown {
+            let (open, lasting) = (course.open(), course.lasting());
             drop(write!(std::io::stderr(), "\r\x1b[Kopening: {open} of {lasting} connections"));
         }
         sleep(REFRESH).await;
@@ -179,15 +180,35 @@ async fn opened(options: &Options, course: &Course, is_shown: bool) {
 async fn progress(options: &Options, course: &Course, tallies: &[Arc<Tally>], is_shown: bool) {
     let began = Instant::now();
     while let Some(left) = options.duration.checked_sub(began.elapsed()).filter(|left| !left.is_zero()) {
+        if course.is_pointless() {
+            return;
+        }
         sleep(left.min(REFRESH)).await;
         if is_shown {
             let share = (began.elapsed().as_secs_f64() / options.duration.as_secs_f64()).min(1.0);
             let done: u64 = tallies.iter().map(|tally| tally.done()).sum();
             let bar = "#".repeat((share * 30.0) as usize);
-            let failed = course.failed.load(Ordering::Relaxed);
+            let failed = course.failed();
             let rate = done as f64 / began.elapsed().as_secs_f64();
             drop(write!(std::io::stderr(), "\r\x1b[K[{bar:<30}] {rate:.0} messages/s, {failed} failed"));
         }
+    }
+}
+
+/// Waits for the last answers and deliveries, as long as they may take.
+async fn settled(options: &Options, course: &Course, tallies: &[Arc<Tally>], fan: &Fan, is_shown: bool) {
+    let limit = options.connection.timeout;
+    // Connections give up by themselves; they are let do that.
+    let end = Instant::now() + limit + GRACE;
+    let is_awaited = || {
+        tallies.iter().any(|tally| tally.under_way() > 0)
+            || (!course.is_pointless() && fan.is_awaited(course.now(), limit + GRACE))
+    };
+    if is_shown {
+        drop(write!(std::io::stderr(), "\r\x1b[Kwaiting for the last answers"));
+    }
+    while is_awaited() && Instant::now() < end {
+        sleep(CHECK).await;
     }
 }
 
@@ -210,4 +231,8 @@ fn raise_limit(connections: usize) -> Result<(), Failure> {
 
 /// Publications of `mixed` that are remembered: with the shortest pause they last for a second.
 const MIXED_WINDOW: usize = 1_024;
+/// Beyond the time limit of the last message.
+const GRACE: Duration = Duration::from_secs(1);
+/// How often it is looked whether the last answers are there.
+const CHECK: Duration = Duration::from_millis(5);
 const REFRESH: Duration = Duration::from_millis(200);

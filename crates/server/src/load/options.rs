@@ -9,50 +9,63 @@ use crate::console::{self, Own, Transport, Verb};
 pub(crate) const HELP: &str = "\
 usage: trunkline bench URL [OPTION]...
 
-Loads a Socket.IO server, and tells how many messages it handled and how long they took. The server must do what the mode needs.
+Loads a Socket.IO server, and tells how many messages it handled and how long they took. The server must do what the mode needs;
+connect and idle need nothing.
 
-  --mode NAME            what is done; default echo
+  --mode NAME            what is done; default connect
+      connect            connects, enters the namespace and leaves, over and over
+      idle               opens the connections and holds them
+      publish            all join a room, one publishes to it, the others hear it: join(room, callback) and
+                         publish(room, event, text, callback), as the program trunkline does it; --pause between publications
       echo               every connection sends a text and waits for it to come back: on(echo, text) emits echo(text)
       ack                the same with acknowledgements: on(ack, text, callback) calls callback(text)
       fanout             one connection publishes, all hear it: on(pub, text) emits msg(text) to all, the sender included
       polling            echo over HTTP long-polling
-      connect            connects, enters the namespace and leaves, over and over
-      idle               opens the connections and holds them
       mixed              of ten connections one echoes, one asks for acknowledgements, one comes and goes; all hear what one publishes
   --connections N        default 64
-  --inflight N           messages that a connection has under way (echo, ack, polling); publications (fanout); default 1
+  --inflight N           messages that a connection has under way (echo, ack, polling); publications (fanout, publish); default 1
   --size BYTES           of the text, from 12; default 64
-  --pause TIME           of mixed, between an answer and the next message; default 100ms
+  --pause TIME           of mixed, between an answer and the next message; of publish, between publications; default 100ms
   --duration TIME        what is measured; default 10s
   --warmup TIME          before that; default 1s
   --parallel N           connections that are opened at the same time; default 64
   --threads N            default half of the machine's cores
   --pid PID              the server's process on this machine: its CPU time and memory are told
-  --echo-event NAME, --ack-event NAME, --publish-event NAME, --message-event NAME
-                         default echo, ack, pub and msg
+  --echo-event NAME, --ack-event NAME, --publish-event NAME, --message-event NAME, --join-event NAME
+                         default echo, ack, pub (in the mode publish: publish), msg and join
   --json                 the report as one line of JSON, also on a terminal
 
 and those of its connections, as for trunkline connect: --auth, --path, --header, --query, --cookie, --timeout, --ca, --cert, --key,
---insecure. Its connections are WebSockets, but for polling, and speak JSON.
+--insecure. Its connections are WebSockets, but for polling, and speak JSON. --timeout (10s) is how long an answer may take: at the
+end the last ones are waited for, and a connection that gets none is given up.
 
-Exit codes: 0 done; 1 a connection failed or was lost, or an answer was wrong; 2 the command line is wrong; 130 SIGINT, 143 SIGTERM.
+Exit codes: 0 done; 1 a connection failed or was lost, an answer was wrong or did not come, or nothing was measured; 2 the command line is wrong; 130 SIGINT, 143 SIGTERM.
 ";
 
 /// What is done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Mode {
+    Connect,
+    Idle,
+    Publish,
     Echo,
     Ack,
     Fanout,
     Polling,
-    Connect,
-    Idle,
     Mixed,
 }
 
 impl Mode {
-    const ALL: [Self; 7] =
-        [Self::Echo, Self::Ack, Self::Fanout, Self::Polling, Self::Connect, Self::Idle, Self::Mixed];
+    const ALL: [Self; 8] = [
+        Self::Connect,
+        Self::Idle,
+        Self::Publish,
+        Self::Echo,
+        Self::Ack,
+        Self::Fanout,
+        Self::Polling,
+        Self::Mixed,
+    ];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
@@ -62,6 +75,7 @@ impl Mode {
             Self::Polling => "polling",
             Self::Connect => "connect",
             Self::Idle => "idle",
+            Self::Publish => "publish",
             Self::Mixed => "mixed",
         }
     }
@@ -86,6 +100,7 @@ pub(crate) struct Options {
     pub(crate) ack_event: String,
     pub(crate) publish_event: String,
     pub(crate) message_event: String,
+    pub(crate) join_event: String,
 }
 
 impl Options {
@@ -96,7 +111,7 @@ impl Options {
     pub(crate) fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Option<Self>, Failure> {
         let (own, rest) = Own::take(words, &VALUES, &[])?;
         let Some(connection) = console::Options::parse(Verb::Bench, rest)? else { return Ok(None) };
-        let name = own.text("mode", "echo");
+        let name = own.text("mode", Mode::Connect.name());
         let mode = Mode::ALL.into_iter().find(|mode| mode.name() == name).ok_or_else(|| {
             let names = Mode::ALL.map(Mode::name).join(", ");
             Failure::config(format!("--mode: \"{name}\" is none of {names}"))
@@ -116,8 +131,9 @@ impl Options {
             pid: Some(own.number("pid", 0, 1..=u32::MAX)?).filter(|pid| *pid > 0),
             echo_event: own.text("echo-event", "echo"),
             ack_event: own.text("ack-event", "ack"),
-            publish_event: own.text("publish-event", "pub"),
+            publish_event: own.text("publish-event", if mode == Mode::Publish { "publish" } else { "pub" }),
             message_event: own.text("message-event", "msg"),
+            join_event: own.text("join-event", "join"),
         };
         options.check()?;
         Ok(Some(options))
@@ -134,7 +150,7 @@ impl Options {
     }
 }
 
-const VALUES: [&str; 14] = [
+const VALUES: [&str; 15] = [
     "mode",
     "connections",
     "inflight",
@@ -149,6 +165,7 @@ const VALUES: [&str; 14] = [
     "ack-event",
     "publish-event",
     "message-event",
+    "join-event",
 ];
 
 #[cfg(test)]
@@ -168,7 +185,7 @@ mod tests {
             let error = parse(line).expect_err(expected);
             assert!(error.contains(expected), "{line}: {error}");
         };
-        check("h --mode flood", "--mode: \"flood\" is none of echo, ack,");
+        check("h --mode flood", "--mode: \"flood\" is none of connect, idle,");
         check("h --size 3", "--size: \"3\" is not a number from 12");
         check("h --parser msgpack", "bench has neither");
         check("h --count 3", "unknown option --count; see trunkline bench --help");

@@ -1,19 +1,21 @@
 //! What a connection does: the loops of the modes.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::Semaphore;
 use tokio::time::sleep;
-use trunkline_client::{Args, Client, Reconnection, TransportKind, Value};
-use trunkline_proto::sio::{Kind, Packet, Parser, encode_event};
+use trunkline_client::Value;
+use trunkline_proto::sio::{self, Args, Packet, Parser, encode_event};
 
+use super::course::Course;
+use super::fan::Fan;
+use super::lost::Lost;
 use super::options::Options;
-use super::tally::{Course, Phase, Tally};
+use super::owed::{Owed, Patience};
+use super::tally::{Kind, Tally};
 use super::wire::{Address, Wire};
-use crate::console;
+use crate::console::{self, Json, json_line};
 
 /// What the connections of a thread share with those of others.
 #[derive(Clone)]
@@ -25,6 +27,8 @@ pub(crate) struct Load {
     /// How many may be opened at the same time.
     pub(crate) opening: Arc<Semaphore>,
     pub(crate) fan: Arc<Fan>,
+    /// What every connection joins at first, in the mode `publish`.
+    pub(crate) room: Option<Arc<str>>,
 }
 
 /// What one connection is there for.
@@ -41,6 +45,8 @@ pub(crate) enum Role {
     /// Publishes, and hears as well.
     Publish {
         pause: Option<Duration>,
+        /// Whether an older publication must have reached everybody.
+        waits: bool,
     },
     /// Comes and goes.
     Churn {
@@ -49,143 +55,118 @@ pub(crate) enum Role {
     Poll,
 }
 
-/// Publications under way: a slot for each.
-#[derive(Debug)]
-pub(crate) struct Fan {
-    slots: Vec<Slot>,
-    /// A publication has reached everybody.
-    whole: Notify,
-    receivers: usize,
-}
-
-#[derive(Debug, Default)]
-struct Slot {
-    number: AtomicU64,
-    sent: AtomicU64,
-    left: AtomicUsize,
-}
-
-impl Fan {
-    pub(crate) fn new(window: usize, receivers: usize) -> Self {
-        Self { slots: (0..window).map(|_| Slot::default()).collect(), whole: Notify::new(), receivers }
-    }
-
-    fn slot(&self, number: u64) -> Option<&Slot> {
-        self.slots.get(usize::try_from(number).ok()? % self.slots.len().max(1))
-    }
-
-    /// Whether the publication that the number's slot held has reached everybody.
-    fn is_free(&self, number: u64) -> bool {
-        self.slot(number).is_some_and(|slot| slot.left.load(Ordering::Acquire) == 0)
-    }
-
-    fn begin(&self, number: u64, now: u64) {
-        if let Some(slot) = self.slot(number) {
-            slot.number.store(number, Ordering::Relaxed);
-            slot.sent.store(now, Ordering::Relaxed);
-            slot.left.store(self.receivers, Ordering::Release);
-        }
-    }
-
-    /// A receiver heard the number; when it was sent, or `None` if it is not under way.
-    fn heard(&self, number: u64) -> Option<u64> {
-        let slot = self.slot(number).filter(|slot| slot.number.load(Ordering::Relaxed) == number)?;
-        let sent = slot.sent.load(Ordering::Relaxed);
-        let less = |left: usize| left.checked_sub(1);
-        let left = slot.left.fetch_update(Ordering::AcqRel, Ordering::Acquire, less).ok()?;
-        if left == 1 {
-            self.whole.notify_one();
-        }
-        Some(sent)
-    }
-}
-
 impl Load {
-    /// Runs a connection until it fails; dropped when it is over.
-    pub(crate) async fn run(self, role: Role) {
-        let done = match role {
-            Role::Echo { pause } => self.echo(pause, false).await,
-            Role::Ack { pause } => self.echo(pause, true).await,
-            Role::Listen => self.listen().await,
-            Role::Publish { pause } => self.publish(pause).await,
+    /// Runs a connection until it fails, or there is nothing more to do; dropped when it is over.
+    ///
+    /// # Errors
+    /// Why it failed.
+    pub(crate) async fn run(&self, role: Role) -> Result<(), Lost> {
+        match role {
+            Role::Echo { pause } => self.echo(pause, Kind::Echo).await,
+            Role::Ack { pause } => self.echo(pause, Kind::Ack).await,
+            Role::Listen => self.listen(self.open().await?).await,
+            Role::Publish { pause, waits } => self.publish(pause, waits).await,
             Role::Churn { pause } => self.churn(pause).await,
             Role::Poll => self.poll().await,
-        };
-        if let Err(why) = done {
-            self.course.fail(why);
         }
     }
 
-    async fn open(&self) -> Result<Wire, String> {
+    async fn open(&self) -> Result<Wire, Lost> {
+        let opened = async {
+            let mut wire = self.entered(Wire::open(&self.address)).await?;
+            if let Some(room) = &self.room {
+                let limit = self.options.connection.timeout;
+                let joined = tokio::time::timeout(limit, self.join(&mut wire, room)).await;
+                joined.unwrap_or(Err(Lost::Unanswered(limit)))?;
+            }
+            Ok(wire)
+        };
+        let opened = opened.await;
+        self.course.opened(opened.is_ok());
+        opened
+    }
+
+    /// Waits for its turn, then for what opens a connection, as long as the timeout lets it.
+    pub(crate) async fn entered<T>(&self, opening: impl Future<Output = Result<T, Lost>>) -> Result<T, Lost> {
         // Never closed.
-        let turn = self.opening.acquire().await;
-        let opened = tokio::time::timeout(self.options.connection.timeout, Wire::open(&self.address)).await;
-        drop(turn);
-        let wire = opened.unwrap_or_else(|_| Err("no connection within the timeout".into()))?;
-        self.course.open.fetch_add(1, Ordering::Relaxed);
-        Ok(wire)
+        let _turn = self.opening.acquire().await;
+        let opened = tokio::time::timeout(self.options.connection.timeout, opening).await;
+        opened.unwrap_or_else(|_| Err("no connection within the timeout".into()))
+    }
+
+    /// Enters the room.
+    async fn join(&self, wire: &mut Wire, room: &str) -> Result<(), Lost> {
+        wire.push(&self.event(&self.options.join_event, Some(0), &room)?);
+        let mut joined = None;
+        while joined.is_none() {
+            wire.turn(|packet| {
+                if let sio::Kind::Ack { id: 0, args } = &packet.kind {
+                    joined = Some(accepted(*args));
+                }
+            })
+            .await?;
+        }
+        joined.unwrap_or(Ok(()))
     }
 
     /// The text of a number: as long as is asked for, and nothing in it that JSON escapes.
-    fn text(&self, number: u64) -> String {
+    pub(crate) fn text(&self, number: u64) -> String {
         format!("{number:012}{}", "x".repeat(self.options.size.saturating_sub(12)))
     }
 
-    fn event(&self, name: &str, id: Option<u64>, text: &str) -> Result<Vec<u8>, String> {
-        let encoded = encode_event(Parser::Json, 0, &self.address.namespace, id, name, text);
-        encoded.map(|encoded| encoded.packet().to_vec()).map_err(|error| error.to_string())
+    fn event<A: serde::Serialize>(&self, name: &str, id: Option<u64>, args: &A) -> Result<Vec<u8>, Lost> {
+        let encoded = encode_event(Parser::Json, 0, &self.address.namespace, id, name, args);
+        encoded.map(|encoded| encoded.packet().to_vec()).map_err(|error| error.to_string().into())
+    }
+
+    pub(crate) fn owed(&self, kind: Kind) -> (Owed, Patience) {
+        (Owed::new(kind, Arc::clone(&self.tally)), Patience::new(self.options.connection.timeout))
     }
 
     /// Keeps messages under way, whose answers have what was sent.
-    async fn echo(&self, pause: Option<Duration>, by_ack: bool) -> Result<(), String> {
+    async fn echo(&self, pause: Option<Duration>, kind: Kind) -> Result<(), Lost> {
         let mut wire = self.open().await?;
-        let (kind, name) =
-            if by_ack { ("ack", &self.options.ack_event) } else { ("echo", &self.options.echo_event) };
+        let by_ack = kind == Kind::Ack;
+        let name = if by_ack { &self.options.ack_event } else { &self.options.echo_event };
         let inflight = if pause.is_some() { 1 } else { self.options.inflight };
-        let mut waiting = VecDeque::with_capacity(inflight);
+        let (mut owed, mut patience) = self.owed(kind);
         let mut number = 0;
         loop {
-            while waiting.len() < inflight {
+            while self.course.is_sending() && owed.len() < inflight {
                 let text = self.text(number);
                 wire.push(&self.event(name, by_ack.then_some(number), &text)?);
-                waiting.push_back((number, Instant::now(), format!("\"{text}\"")));
+                owed.sent(number, format!("\"{text}\""));
                 number += 1;
             }
-            let before = waiting.len();
-            wire.turn(|packet| self.answered(&packet, by_ack, kind, &mut waiting)).await?;
-            if let Some(pause) = pause.filter(|_| waiting.len() < before) {
-                self.rest(&mut wire, pause).await?;
+            if owed.is_empty() {
+                // It still hears what others publish.
+                return self.listen(wire).await;
+            }
+            let (before, oldest) = (owed.len(), owed.oldest());
+            patience.wait(oldest, wire.turn(|packet| self.answered(&packet, by_ack, &mut owed))).await?;
+            if let Some(pause) = pause.filter(|_| owed.len() < before) {
+                self.rest(&mut wire, pause, |packet| self.heard(&packet)).await?;
             }
         }
     }
 
-    fn answered(
-        &self,
-        packet: &Packet<'_>,
-        by_ack: bool,
-        kind: &'static str,
-        waiting: &mut VecDeque<(u64, Instant, String)>,
-    ) {
+    fn answered(&self, packet: &Packet<'_>, by_ack: bool, owed: &mut Owed) {
         // An acknowledgement may overtake others; events keep their order.
-        let (at, mut args) = match &packet.kind {
-            Kind::Ack { id, args } if by_ack => (waiting.iter().position(|(number, ..)| number == id), *args),
-            Kind::Event { name, args, .. } if !by_ack && **name == self.options.echo_event => {
-                (Some(0), *args)
+        let (number, mut args) = match &packet.kind {
+            sio::Kind::Ack { id, args } if by_ack => (Some(*id), *args),
+            sio::Kind::Event { name, args, .. } if !by_ack && **name == self.options.echo_event => {
+                (None, *args)
             }
             _ => return self.heard(packet),
         };
         let first = args.next();
-        match at.and_then(|at| waiting.remove(at)) {
-            Some((_, sent, text)) if first.and_then(|arg| arg.as_json()) == Some(&text) => {
-                self.tally.add(&self.course, kind, sent.elapsed());
-            }
-            _ => self.course.wrong(),
-        }
+        let first = first.as_ref().and_then(|arg| arg.as_json());
+        owed.answered(&self.course, number, |expected| first == Some(expected));
     }
 
     /// What is published is heard by every connection.
     fn heard(&self, packet: &Packet<'_>) {
-        let Kind::Event { name, args, .. } = &packet.kind else { return };
+        let sio::Kind::Event { name, args, .. } = &packet.kind else { return };
         if **name != self.options.message_event {
             return;
         }
@@ -195,54 +176,90 @@ impl Load {
         match number.and_then(|number| self.fan.heard(number)) {
             Some(sent) => {
                 let took = Duration::from_nanos(self.course.now().saturating_sub(sent));
-                self.tally.add(&self.course, "fanout", took);
+                self.tally.add(&self.course, Kind::Fanout, took);
             }
             None => self.course.wrong(),
         }
     }
 
-    async fn listen(&self) -> Result<(), String> {
-        let mut wire = self.open().await?;
+    async fn listen(&self, mut wire: Wire) -> Result<(), Lost> {
         loop {
             wire.turn(|packet| self.heard(&packet)).await?;
         }
     }
 
-    /// Publishes as long as a slot is free: an older publication must have reached everybody. With a pause in between nobody
-    /// is waited for.
-    async fn publish(&self, pause: Option<Duration>) -> Result<(), String> {
+    async fn publish(&self, pause: Option<Duration>, waits: bool) -> Result<(), Lost> {
         let mut wire = self.open().await?;
         // Everybody must be there to hear the first.
-        while self.course.open.load(Ordering::Relaxed) < self.options.connections as u64 && pause.is_none() {
-            sleep(CHECK).await;
+        while !self.course.is_opened() {
+            self.rest(&mut wire, CHECK, |packet| self.heard(&packet)).await?;
         }
+        // By the room's handler it does not hear itself.
+        let receivers = self.course.open().saturating_sub(u64::from(self.room.is_some()));
+        let (mut owed, mut patience) = self.owed(Kind::Publish);
         for number in 0.. {
-            while pause.is_none() && !self.fan.is_free(number) {
-                tokio::select! {
-                    () = self.fan.whole.notified() => {}
-                    turned = wire.turn(|packet| self.heard(&packet)) => turned?,
-                }
+            let began = Instant::now();
+            while waits && !(self.fan.is_free(number) && owed.len() < self.options.inflight) {
+                let mut done = Ok(());
+                let turn = async {
+                    tokio::select! {
+                        () = self.fan.whole() => Ok(()),
+                        turned = wire.turn(|packet| self.published(&packet, &mut owed, &mut done)) => turned,
+                    }
+                };
+                patience.wait(Some(began), turn).await?;
+                done?;
             }
-            self.fan.begin(number, self.course.now());
-            wire.push(&self.event(&self.options.publish_event, None, &self.text(number))?);
+            if !self.course.is_sending() {
+                break;
+            }
+            let text = self.text(number);
+            let missed = self.fan.begin(number, receivers as usize, self.course.now());
+            self.tally.missed(Kind::Fanout, missed as u64);
+            let event = &self.options.publish_event;
+            match &self.room {
+                Some(room) => {
+                    let args = sio::Many((&**room, &self.options.message_event, text));
+                    wire.push(&self.event(event, Some(number), &args)?);
+                    owed.sent(number, String::new());
+                }
+                None => wire.push(&self.event(event, None, &text)?),
+            }
             wire.flush().await?;
             if let Some(pause) = pause {
-                self.rest(&mut wire, pause).await?;
+                let mut done = Ok(());
+                self.rest(&mut wire, pause, |packet| self.published(&packet, &mut owed, &mut done)).await?;
+                done?;
             }
         }
-        Ok(())
+        loop {
+            let (oldest, mut done) = (owed.oldest(), Ok(()));
+            let turn = wire.turn(|packet| self.published(&packet, &mut owed, &mut done));
+            patience.wait(oldest, turn).await?;
+            done?;
+        }
     }
 
-    async fn churn(&self, pause: Option<Duration>) -> Result<(), String> {
-        while self.course.phase() != Phase::Over {
+    /// What a publisher hears: what all hear, and in a room whether its publications were taken.
+    fn published(&self, packet: &Packet<'_>, owed: &mut Owed, done: &mut Result<(), Lost>) {
+        let sio::Kind::Ack { id, args } = &packet.kind else { return self.heard(packet) };
+        let accepted = accepted(*args);
+        owed.answered(&self.course, Some(*id), |_| accepted.is_ok());
+        if done.is_ok() {
+            *done = accepted;
+        }
+    }
+
+    async fn churn(&self, pause: Option<Duration>) -> Result<(), Lost> {
+        while self.course.is_sending() {
             // Waiting for the turn is not the server's time.
-            let turn = self.opening.acquire().await;
-            let began = Instant::now();
-            let opened =
-                tokio::time::timeout(self.options.connection.timeout, Wire::open(&self.address)).await;
-            drop(turn);
-            let wire = opened.unwrap_or_else(|_| Err("no connection within the timeout".into()))?;
-            self.tally.add(&self.course, "connect", began.elapsed());
+            let (wire, took) = self
+                .entered(async {
+                    let began = Instant::now();
+                    Wire::open(&self.address).await.map(|wire| (wire, began.elapsed()))
+                })
+                .await?;
+            self.tally.add(&self.course, Kind::Connect, took);
             drop(tokio::time::timeout(self.options.connection.timeout, wire.close()).await);
             if let Some(pause) = pause {
                 sleep(pause).await;
@@ -251,71 +268,32 @@ impl Load {
         Ok(())
     }
 
-    /// The echo by HTTP long-polling, with the client library: requests are what costs there.
-    async fn poll(&self) -> Result<(), String> {
-        let turn = self.opening.acquire().await;
-        let builder = console::builder(&self.options.connection).map_err(|failure| failure.to_string())?;
-        let builder =
-            builder.transports([TransportKind::Polling]).upgrade(false).reconnection(Reconnection::none());
-        let client: Client = console::build(builder).map_err(|failure| failure.to_string())?;
-        let socket = client.socket(&self.address.namespace).build();
-        let mut events = socket.events();
-        socket.connect();
-        socket.connected().await.map_err(|error| error.to_string())?;
-        drop(turn);
-        self.course.open.fetch_add(1, Ordering::Relaxed);
-        let mut waiting = VecDeque::with_capacity(self.options.inflight);
-        let mut number = 0;
-        while socket.is_connected() {
-            while waiting.len() < self.options.inflight {
-                let text = self.text(number);
-                socket.emit(&self.options.echo_event, &text).map_err(|error| error.to_string())?;
-                waiting.push_back((Instant::now(), text));
-                number += 1;
-            }
-            let Ok(event) = tokio::time::timeout(self.options.connection.timeout, events.next()).await else {
-                return Err("no answer within the timeout".into());
-            };
-            let Some(event) = event.filter(|event| event.name() == self.options.echo_event) else { continue };
-            let Args(args) = event.data::<Args<Vec<Value>>>().map_err(|error| error.to_string())?;
-            match waiting.pop_front() {
-                Some((sent, text)) if args.first().and_then(Value::as_str) == Some(&text) => {
-                    self.tally.add(&self.course, "polling", sent.elapsed());
-                }
-                _ => self.course.wrong(),
-            }
-        }
-        Err("the connection was lost".into())
-    }
-
     /// Hears what comes for a while.
-    async fn rest(&self, wire: &mut Wire, time: Duration) -> Result<(), String> {
+    async fn rest(
+        &self,
+        wire: &mut Wire,
+        time: Duration,
+        mut hear: impl FnMut(Packet<'_>),
+    ) -> Result<(), Lost> {
         let mut end = std::pin::pin!(sleep(time));
         loop {
             tokio::select! {
                 () = &mut end => return Ok(()),
-                turned = wire.turn(|packet| self.heard(&packet)) => turned?,
+                turned = wire.turn(&mut hear) => turned?,
             }
         }
+    }
+}
+
+/// Whether the server did what it was asked for.
+fn accepted(args: Args<'_>) -> Result<(), Lost> {
+    let sio::Many(values) =
+        args.deserialize_all::<sio::Many<Vec<Value>>>().map_err(|error| Lost::Failed(error.to_string()))?;
+    match console::error_of(&values) {
+        Some(error) => Err(Lost::Failed(format!("the answer is an error: {}", json_line(&Json(error))))),
+        None => Ok(()),
     }
 }
 
 /// How often it is looked whether all connections are there.
 const CHECK: Duration = Duration::from_millis(10);
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_slot_is_free_when_everybody_has_heard() {
-        let fan = Fan::new(2, 2);
-        assert!(fan.is_free(0) && fan.is_free(1));
-        fan.begin(0, 5);
-        fan.begin(1, 6);
-        assert!(!fan.is_free(2));
-        assert_eq!((fan.heard(0), fan.heard(1), fan.heard(0)), (Some(5), Some(6), Some(5)));
-        assert!(fan.is_free(2) && !fan.is_free(3));
-        assert_eq!((fan.heard(0), fan.heard(7)), (None, None), "once too often, and never published");
-    }
-}

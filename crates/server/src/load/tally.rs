@@ -1,126 +1,125 @@
 //! What is counted while a load runs: by kind of message, and by thread, so that threads do not wait for each other.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use hdrhistogram::Histogram;
 
-/// What is under way.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Phase {
-    /// Connections are opened, and messages go, uncounted.
-    Warmup,
-    Measure,
-    /// What fails now fails because it is over.
-    Over,
+use super::course::{Course, Phase};
+
+/// What is counted: what is sent and answered, or delivered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Kind {
+    Ack,
+    Connect,
+    Echo,
+    /// Deliveries.
+    Fanout,
+    Polling,
+    /// Publications that are acknowledged.
+    Publish,
+}
+
+impl Kind {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Ack => "ack",
+            Self::Connect => "connect",
+            Self::Echo => "echo",
+            Self::Fanout => "fanout",
+            Self::Polling => "polling",
+            Self::Publish => "publish",
+        }
+    }
 }
 
 /// The counters of one thread.
 #[derive(Debug, Default)]
 pub(crate) struct Tally {
-    kinds: Mutex<BTreeMap<&'static str, Kind>>,
+    kinds: Mutex<BTreeMap<Kind, Counts>>,
     /// For the progress line.
     done: AtomicU64,
+    /// Messages whose answers are waited for.
+    under_way: AtomicU64,
 }
 
-/// One kind of message.
+/// Of one kind.
 #[derive(Debug)]
-struct Kind {
-    /// From sending to the answer or delivery, in ns.
-    times: Histogram<u64>,
+pub(crate) struct Counts {
+    /// From sending to the answer or delivery, in ns; of what was answered while it was measured.
+    pub(crate) times: Histogram<u64>,
+    /// What was never answered, whenever it was sent.
+    pub(crate) unanswered: u64,
 }
 
-/// What goes wrong, and the phase; shared by all threads.
-#[derive(Debug)]
-pub(crate) struct Course {
-    phase: AtomicU8,
-    pub(crate) open: AtomicU64,
-    pub(crate) failed: AtomicU64,
-    pub(crate) bad: AtomicU64,
-    /// The first failure, in words.
-    why: Mutex<Option<String>>,
-    began: Instant,
+impl Default for Counts {
+    fn default() -> Self {
+        Self { times: histogram(), unanswered: 0 }
+    }
 }
 
 impl Tally {
     /// A message was answered or delivered after `time`; counted while it is measured.
-    pub(crate) fn add(&self, course: &Course, kind: &'static str, time: Duration) {
+    pub(crate) fn add(&self, course: &Course, kind: Kind, time: Duration) {
         if course.phase() != Phase::Measure {
             return;
         }
         self.done.fetch_add(1, Ordering::Relaxed);
         let nanos = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
-        let mut kinds = self.kinds.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = kinds.entry(kind).or_insert_with(|| Kind { times: histogram() });
-        known.times.saturating_record(nanos);
+        self.kinds
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .entry(kind)
+            .or_default()
+            .times
+            .saturating_record(nanos);
+    }
+
+    /// A message went out that is to be answered: then comes one of the next two.
+    pub(crate) fn sent(&self) {
+        self.under_way.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn answered(&self) {
+        self.under_way.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Nobody waits for these answers any more.
+    pub(crate) fn given_up(&self, kind: Kind, messages: u64) {
+        self.under_way.fetch_sub(messages, Ordering::Relaxed);
+        self.missed(kind, messages);
+    }
+
+    /// Deliveries did not come; they are not counted as under way.
+    pub(crate) fn missed(&self, kind: Kind, messages: u64) {
+        if messages > 0 {
+            self.kinds.lock().unwrap_or_else(PoisonError::into_inner).entry(kind).or_default().unanswered +=
+                messages;
+        }
     }
 
     pub(crate) fn done(&self) -> u64 {
         self.done.load(Ordering::Relaxed)
     }
 
-    /// All threads together: the times of each kind.
-    pub(crate) fn sum<'a>(
-        tallies: impl IntoIterator<Item = &'a Self>,
-    ) -> BTreeMap<&'static str, Histogram<u64>> {
-        let mut sum = BTreeMap::new();
+    pub(crate) fn under_way(&self) -> u64 {
+        self.under_way.load(Ordering::Relaxed)
+    }
+
+    /// All threads together.
+    pub(crate) fn sum<'a>(tallies: impl IntoIterator<Item = &'a Self>) -> BTreeMap<Kind, Counts> {
+        let mut sum = BTreeMap::<_, Counts>::new();
         for tally in tallies {
-            for (name, kind) in &*tally.kinds.lock().unwrap_or_else(PoisonError::into_inner) {
-                let times = sum.entry(*name).or_insert_with(histogram);
+            for (kind, counts) in &*tally.kinds.lock().unwrap_or_else(PoisonError::into_inner) {
+                let known = sum.entry(*kind).or_default();
                 // Both have the same range.
-                let _ = times.add(&kind.times);
+                let _ = known.times.add(&counts.times);
+                known.unanswered += counts.unanswered;
             }
         }
         sum
-    }
-}
-
-impl Course {
-    pub(crate) fn new() -> Self {
-        Self {
-            phase: AtomicU8::new(0),
-            open: AtomicU64::new(0),
-            failed: AtomicU64::new(0),
-            bad: AtomicU64::new(0),
-            why: Mutex::default(),
-            began: Instant::now(),
-        }
-    }
-
-    pub(crate) fn phase(&self) -> Phase {
-        match self.phase.load(Ordering::Relaxed) {
-            0 => Phase::Warmup,
-            1 => Phase::Measure,
-            _ => Phase::Over,
-        }
-    }
-
-    pub(crate) fn set(&self, phase: Phase) {
-        self.phase.store(phase as u8, Ordering::Relaxed);
-    }
-
-    /// ns since the start.
-    pub(crate) fn now(&self) -> u64 {
-        u64::try_from(self.began.elapsed().as_nanos()).unwrap_or(u64::MAX)
-    }
-
-    /// A connection failed or was lost, unless it is over anyway.
-    pub(crate) fn fail(&self, why: String) {
-        if self.phase() != Phase::Over {
-            self.failed.fetch_add(1, Ordering::Relaxed);
-            self.why.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(why);
-        }
-    }
-
-    /// An answer is not the one that was expected.
-    pub(crate) fn wrong(&self) {
-        self.bad.fetch_add(1, Ordering::Relaxed);
-    }
-
-    pub(crate) fn why(&self) -> Option<String> {
-        self.why.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
@@ -138,30 +137,21 @@ mod tests {
 
     #[test]
     fn times_keep_three_digits_and_only_the_measured_count() {
-        let (course, tallies) = (Course::new(), [Tally::default(), Tally::default()]);
+        let (course, tallies) = (Course::new(1, 1), [Tally::default(), Tally::default()]);
         let [one, other] = &tallies;
-        one.add(&course, "echo", Duration::from_secs(9));
+        one.add(&course, Kind::Echo, Duration::from_secs(9));
         course.set(Phase::Measure);
-        one.add(&course, "echo", Duration::from_micros(1_234));
-        other.add(&course, "echo", Duration::from_millis(50));
-        other.add(&course, "ack", Duration::from_secs(4_000));
-        course.set(Phase::Over);
-        one.add(&course, "echo", Duration::from_secs(9));
+        one.add(&course, Kind::Echo, Duration::from_micros(1_234));
+        other.add(&course, Kind::Echo, Duration::from_millis(50));
+        other.add(&course, Kind::Ack, Duration::from_secs(4_000));
+        course.set(Phase::Settle);
+        one.add(&course, Kind::Echo, Duration::from_secs(9));
         let sum = Tally::sum(&tallies);
-        let echo = sum.get("echo").expect("two of them");
+        let echo = &sum.get(&Kind::Echo).expect("two of them").times;
         assert_eq!((echo.len(), one.done(), other.done()), (2, 1, 2));
         assert!((1_233_000..1_236_000).contains(&echo.min()), "{}", echo.min());
         assert!((49_900_000..50_100_000).contains(&echo.max()), "{}", echo.max());
-        assert!(sum.get("ack").expect("one").max() >= MAX_TIME, "beyond the range is at its end");
-    }
-
-    #[test]
-    fn what_fails_at_the_end_is_no_failure() {
-        let course = Course::new();
-        course.fail("first".into());
-        course.fail("second".into());
-        course.set(Phase::Over);
-        course.fail("third".into());
-        assert_eq!((course.failed.load(Ordering::Relaxed), course.why().as_deref()), (2, Some("first")));
+        let ack = &sum.get(&Kind::Ack).expect("one").times;
+        assert!(ack.max() >= MAX_TIME, "beyond the range is at its end");
     }
 }

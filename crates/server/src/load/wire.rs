@@ -1,5 +1,6 @@
 //! One connection, as light as it can be: a WebSocket by the protocol crate's halves, without queue, task and reconnection.
 
+use std::borrow::Cow;
 use std::cell::Cell;
 use std::fmt::Write as _;
 use std::future::poll_fn;
@@ -19,6 +20,7 @@ use trunkline_proto::ws::{
     self, ClientHandshake, Event, OpCode, Role, encode_close, encode_frame, encode_prefixed,
 };
 
+use super::lost::Lost;
 use crate::Failure;
 use crate::console;
 use crate::verify::{Dice, chance};
@@ -31,7 +33,7 @@ pub(crate) struct Address {
     tls: Option<TlsConnector>,
     /// The request's first line and headers, up to those of the handshake.
     head: String,
-    pub(crate) namespace: String,
+    pub(crate) namespace: Arc<str>,
     connect: Arc<[u8]>,
 }
 
@@ -64,19 +66,19 @@ impl Address {
         if !options.cookies.is_empty() {
             let _ = write!(head, "cookie: {}\r\n", options.cookies.join("; "));
         }
-        let namespace = options.target.namespace.clone();
+        let namespace = Arc::<str>::from(&*options.target.namespace);
         let connect = encode_client_connect(Parser::Json, 0, &namespace, options.auth.as_ref())
             .map_err(|error| Failure::config(error.to_string()))?;
         Ok(Self { authority, host, tls, head, namespace, connect: connect.packet().into() })
     }
 
-    async fn dial(&self) -> Result<Box<dyn Bytes>, String> {
-        let tcp = TcpStream::connect(&self.authority).await.map_err(|error| error.to_string())?;
-        tcp.set_nodelay(true).map_err(|error| error.to_string())?;
+    async fn dial(&self) -> Result<Box<dyn Bytes>, Lost> {
+        let tcp = TcpStream::connect(&self.authority).await?;
+        tcp.set_nodelay(true)?;
         let Some(tls) = &self.tls else { return Ok(Box::new(tcp)) };
         let name = self.host.trim_matches(['[', ']']).to_owned();
         let name = ServerName::try_from(name).map_err(|error| error.to_string())?;
-        tls.connect(name, tcp).await.map(|tls| Box::new(tls) as _).map_err(|error| error.to_string())
+        Ok(Box::new(tls.connect(name, tcp).await?))
     }
 }
 
@@ -91,6 +93,7 @@ pub(crate) struct Wire {
     packets: Decoder,
     out: Vec<u8>,
     masks: Dice,
+    namespace: Arc<str>,
 }
 
 impl Wire {
@@ -98,7 +101,7 @@ impl Wire {
     ///
     /// # Errors
     /// Why not.
-    pub(crate) async fn open(address: &Address) -> Result<Self, String> {
+    pub(crate) async fn open(address: &Address) -> Result<Self, Lost> {
         let mut masks = Dice::new(chance());
         let stream = address.dial().await?;
         let limits = ws::Limits { max_message: MAX_MESSAGE, ..ws::Limits::default() };
@@ -108,6 +111,7 @@ impl Wire {
             packets: Decoder::new(Parser::Json, sio::Limits::default()),
             out: Vec::new(),
             masks: masks.split(),
+            namespace: Arc::clone(&address.namespace),
         };
         let mut early = wire.handshake(address, &mut masks).await?;
         let mut step = Ok(Entry::Opening);
@@ -120,14 +124,14 @@ impl Wire {
                 other => step = Ok(other),
             }
             let mut chunk = [0; 4096];
-            let n = wire.stream.read(&mut chunk).await.map_err(|error| error.to_string())?;
+            let n = wire.stream.read(&mut chunk).await?;
             let input = chunk.get_mut(..n).filter(|input| !input.is_empty());
             wire.feed_entry(input.ok_or("the server ended the connection")?, address, &mut step)?;
         }
     }
 
     /// The upgrade; what came behind the answer.
-    async fn handshake(&mut self, address: &Address, dice: &mut Dice) -> Result<Vec<u8>, String> {
+    async fn handshake(&mut self, address: &Address, dice: &mut Dice) -> Result<Vec<u8>, Lost> {
         let nonce = [dice.word().to_ne_bytes(), dice.word().to_ne_bytes()].concat();
         let handshake = ClientHandshake::new(nonce.try_into().unwrap_or_default());
         let mut request = address.head.clone();
@@ -135,14 +139,14 @@ impl Wire {
             let _ = write!(request, "{name}: {value}\r\n");
         }
         request.push_str("\r\n");
-        self.stream.write_all(request.as_bytes()).await.map_err(|error| error.to_string())?;
-        self.stream.flush().await.map_err(|error| error.to_string())?;
+        self.stream.write_all(request.as_bytes()).await?;
+        self.stream.flush().await?;
         let mut answer = Vec::new();
         let end = loop {
             if let Some(at) = answer.windows(4).position(|four| four == b"\r\n\r\n") {
                 break at;
             }
-            let n = self.stream.read_buf(&mut answer).await.map_err(|error| error.to_string())?;
+            let n = self.stream.read_buf(&mut answer).await?;
             if n == 0 || answer.len() > MAX_HEAD {
                 return Err("the answer to the upgrade is no HTTP".into());
             }
@@ -161,21 +165,23 @@ impl Wire {
         &mut self,
         input: &mut [u8],
         address: &Address,
-        step: &mut Result<Entry, String>,
-    ) -> Result<(), String> {
+        step: &mut Result<Entry, Lost>,
+    ) -> Result<(), Lost> {
         let mut masks = self.masks.split();
         let connect = Arc::clone(&address.connect);
         self.feed(input, &mut |heard, out| {
             *step = match heard {
-                Heard::Opened(json) => Open::parse(json).map_err(|error| error.to_string()).map(|_| {
-                    encode_prefixed(out, OpCode::Text, b"4", &connect, Some(masks.mask()));
-                    Entry::Entering
-                }),
-                Heard::Packet(packet) if packet.nsp == address.namespace => match packet.kind {
+                Heard::Opened(json) => {
+                    Open::parse(json).map_err(|error| error.to_string().into()).map(|_| {
+                        encode_prefixed(out, OpCode::Text, b"4", &connect, Some(masks.mask()));
+                        Entry::Entering
+                    })
+                }
+                Heard::Packet(packet) if *packet.nsp == *address.namespace => match packet.kind {
                     Kind::Connect { .. } => Ok(Entry::Entered),
                     Kind::ConnectError { data } => {
                         let why = data.and_then(|data| data.as_json().map(str::to_owned)).unwrap_or_default();
-                        Err(format!("refused: {why}"))
+                        Err(Lost::Failed(format!("refused: {why}")))
                     }
                     _ => return,
                 },
@@ -194,7 +200,7 @@ impl Wire {
     ///
     /// # Errors
     /// Why the connection is over.
-    pub(crate) async fn turn(&mut self, mut hear: impl FnMut(Packet<'_>)) -> Result<(), String> {
+    pub(crate) async fn turn(&mut self, mut hear: impl FnMut(Packet<'_>)) -> Result<(), Lost> {
         self.flush().await?;
         let mut hear = |heard: Heard<'_>, _: &mut Vec<u8>| {
             if let Heard::Packet(packet) = heard {
@@ -209,15 +215,15 @@ impl Wire {
     ///
     /// # Errors
     /// Why the connection is over.
-    pub(crate) async fn flush(&mut self) -> Result<(), String> {
+    pub(crate) async fn flush(&mut self) -> Result<(), Lost> {
         while !self.out.is_empty() {
-            let n = self.stream.write(&self.out).await.map_err(|error| error.to_string())?;
+            let n = self.stream.write(&self.out).await?;
             if n == 0 {
                 return Err("nothing more can be written".into());
             }
             self.out.drain(..n);
         }
-        self.stream.flush().await.map_err(|error| error.to_string())
+        Ok(self.stream.flush().await?)
     }
 
     /// Ends the connection as browsers do, and waits for the server's end.
@@ -233,11 +239,10 @@ impl Wire {
         &mut self,
         cx: &mut Context<'_>,
         hear: &mut impl FnMut(Heard<'_>, &mut Vec<u8>),
-    ) -> Poll<Result<(), String>> {
+    ) -> Poll<Result<(), Lost>> {
         with_buffer(|buffer| {
             let mut buffer = ReadBuf::new(buffer);
-            ready!(Pin::new(&mut self.stream).poll_read(cx, &mut buffer))
-                .map_err(|error| error.to_string())?;
+            ready!(Pin::new(&mut self.stream).poll_read(cx, &mut buffer))?;
             if buffer.filled().is_empty() {
                 return Poll::Ready(Err("the server ended the connection".into()));
             }
@@ -250,7 +255,7 @@ impl Wire {
         &mut self,
         mut input: &mut [u8],
         hear: &mut impl FnMut(Heard<'_>, &mut Vec<u8>),
-    ) -> Result<(), String> {
+    ) -> Result<(), Lost> {
         while !input.is_empty() {
             let (consumed, event) =
                 self.frames.decode(input).map_err(|violation| format!("{violation:?}"))?;
@@ -261,26 +266,47 @@ impl Wire {
                     Some(("2", _)) => {
                         encode_frame(&mut self.out, OpCode::Text, false, b"3", Some(self.masks.mask()));
                     }
-                    Some(("4", text)) => match self.packets.decode_text(text) {
-                        Ok(Some(packet)) => hear(Heard::Packet(packet), &mut self.out),
-                        Ok(None) => {}
-                        Err(violation) => return Err(format!("{violation:?}")),
-                    },
+                    Some(("4", text)) => {
+                        let packet = self.packets.decode_text(text);
+                        taken(packet, &self.namespace, |packet| hear(packet, &mut self.out))?;
+                    }
                     _ => {}
                 },
                 Some(Event::Ping(data)) => {
                     encode_frame(&mut self.out, OpCode::Pong, false, data, Some(self.masks.mask()));
                 }
                 Some(Event::Close(code)) => {
-                    return Err(format!("the server closed the connection: {code:?}"));
+                    return Err(format!("the server closed the connection: {code:?}").into());
                 }
-                Some(Event::Binary(_) | Event::Pong(_)) => {}
+                // Attachments: without them the next text would be taken for a mistake of the server's.
+                Some(Event::Binary(data)) => {
+                    let packet = self.packets.decode_binary(Cow::Borrowed(data));
+                    taken(packet, &self.namespace, |packet| hear(packet, &mut self.out))?;
+                }
+                Some(Event::Pong(_)) => {}
                 None => break,
             }
             input = input.get_mut(consumed..).unwrap_or_default();
         }
         Ok(())
     }
+}
+
+/// Tells of a packet, once it is whole; the end of our namespace is that of the connection.
+fn taken(
+    packet: Result<Option<Packet<'_>>, sio::Violation>,
+    namespace: &str,
+    hear: impl FnOnce(Heard<'_>),
+) -> Result<(), Lost> {
+    match packet {
+        Ok(Some(Packet { nsp, kind: Kind::Disconnect })) if nsp == namespace => {
+            return Err(Lost::Disconnected);
+        }
+        Ok(Some(packet)) => hear(Heard::Packet(packet)),
+        Ok(None) => {}
+        Err(violation) => return Err(format!("{violation:?}").into()),
+    }
+    Ok(())
 }
 
 /// What a connection hears.

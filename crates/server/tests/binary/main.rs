@@ -1,5 +1,6 @@
 //! The real binary, from outside: what it serves, what it says, how it ends.
 
+mod bench;
 mod client;
 mod errors;
 mod history;

@@ -18,18 +18,27 @@ use crate::server::Server;
 const PROMPT: &str = "> ";
 
 /// The binary on a terminal of its own.
-struct Terminal {
+pub(crate) struct Terminal {
     child: Child,
     keyboard: File,
     /// Keeps the terminal open, and is asked for its modes.
     screen: File,
     shown: Receiver<String>,
     /// What was shown since [`Terminal::forget`].
-    text: String,
+    pub(crate) text: String,
 }
 
 impl Terminal {
+    /// Starts a session, and waits for its prompt.
     fn start(words: &[&str], environment: &[(&str, &str)]) -> Self {
+        let mut terminal = Self::open(words, environment);
+        // Before it the terminal itself takes the keys.
+        terminal.see(PROMPT);
+        terminal
+    }
+
+    /// Starts what has no prompt.
+    pub(crate) fn open(words: &[&str], environment: &[(&str, &str)]) -> Self {
         let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).expect("a terminal");
         grantpt(&master).and_then(|()| unlockpt(&master)).expect("it is ours");
         let name = ptsname(&master, Vec::new()).expect("it has a name").into_string().expect("UTF-8");
@@ -47,10 +56,7 @@ impl Terminal {
             .expect("the binary starts");
         let keyboard = File::from(master);
         let shown = reader(keyboard.try_clone().expect("a descriptor"));
-        let mut terminal = Self { child, keyboard, screen, shown, text: String::new() };
-        // Before it the terminal itself takes the keys.
-        terminal.see(PROMPT);
-        terminal
+        Self { child, keyboard, screen, shown, text: String::new() }
     }
 
     fn type_in(&mut self, keys: &str) {
@@ -58,11 +64,11 @@ impl Terminal {
     }
 
     /// Waits until this is shown.
-    fn see(&mut self, part: &str) {
+    pub(crate) fn see(&mut self, part: &str) {
         self.see_that(part, |text| text.contains(part));
     }
 
-    fn see_that(&mut self, what: &str, holds: impl Fn(&str) -> bool) {
+    pub(crate) fn see_that(&mut self, what: &str, holds: impl Fn(&str) -> bool) {
         let end = Instant::now() + DEADLINE;
         while !holds(&self.text) {
             match self.shown.recv_timeout(end.saturating_duration_since(Instant::now())) {
@@ -82,7 +88,7 @@ impl Terminal {
         modes.contains(LocalModes::ICANON | LocalModes::ECHO)
     }
 
-    fn wait(&mut self) -> Option<i32> {
+    pub(crate) fn wait(&mut self) -> Option<i32> {
         let end = Instant::now() + DEADLINE;
         loop {
             if let Some(status) = self.child.try_wait().expect("it is our child") {

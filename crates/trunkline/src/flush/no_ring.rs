@@ -8,6 +8,10 @@ use super::Job;
 pub(crate) enum Ring {}
 
 impl Ring {
+    pub(crate) fn is_at_home(&self) -> bool {
+        match *self {}
+    }
+
     pub(crate) fn new() -> io::Result<Self> {
         Err(io::Error::new(io::ErrorKind::Unsupported, "there is none on this system"))
     }

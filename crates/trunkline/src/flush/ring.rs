@@ -1,8 +1,8 @@
 //! A shard's io_uring: the sends of a whole chunk in one system call. The only unsafe code of the workspace.
 //!
-//! **What the kernel is shown outlives its looking.** Bytes belong to packets that the jobs hold, or to `merged`; both are
-//! borrowed until [`Ring::send`] returns, and it returns when each send is over, was never begun, or has been leaked with its
-//! bytes. Sends never wait (`MSG_DONTWAIT`): the kernel finishes them inside the call that hands them over, so the
+//! **What the kernel is shown outlives its looking.** Bytes belong to packets that the jobs hold, to `merged`, or to TLS streams whose
+//! locks are held; all stay until [`Ring::send`] returns, and it returns when each send is over, was never begun, or has been leaked
+//! with its bytes. Sends never wait (`MSG_DONTWAIT`): the kernel finishes them inside the call that hands them over, so the
 //! last of the three is for kernels that break their word.
 
 #![expect(unsafe_code, reason = "the kernel is given addresses")]
@@ -13,22 +13,48 @@ use std::ops::Range;
 use std::os::fd::{AsRawFd, RawFd};
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
+#[cfg(feature = "tls")]
+use std::task::{Context, Waker};
 
 use io_uring::{IoUring, Probe, opcode, types};
+#[cfg(feature = "tls")]
+use parking_lot::{ArcMutexGuard, RawMutex};
 
+#[cfg(feature = "tls")]
+use super::Outcome;
 use super::{CHUNK, Job, Line, Sent};
+#[cfg(feature = "tls")]
+use crate::transport::websocket::{Stream, write_other};
 
 /// A ring for as many sends as a chunk has receivers.
 pub(crate) struct Ring {
     uring: IoUring,
+    /// A ring is not to be had in a process that was forked off: its memory is not there.
+    process: u32,
     /// Queues of several parts, put together so that each is one send. Never longer than `MERGED`, so it never moves.
     merged: Vec<u8>,
+    /// Buffers for TLS records, empty.
+    #[cfg(feature = "tls")]
+    spare: Vec<Vec<u8>>,
+}
+
+/// A TLS stream whose records are on their way: nobody else uses it meanwhile.
+#[cfg(feature = "tls")]
+struct Sealed {
+    /// Of its job.
+    index: usize,
+    stream: ArcMutexGuard<RawMutex, dyn Stream>,
+    /// Bytes that the records carry.
+    bytes: usize,
 }
 
 /// Bytes in all that are put together for one chunk.
 const MERGED: usize = 64 * 1024;
 /// Bytes put together for one receiver: for longer ones a vectored send is cheaper than the copy.
 const MERGE: usize = 8 * 1024;
+/// Bytes of a buffer for TLS records that is kept for the next chunk.
+#[cfg(feature = "tls")]
+const SPARE: usize = 2 * 1024;
 
 impl Ring {
     /// Makes a ring and sends a byte through it.
@@ -46,9 +72,20 @@ impl Ring {
                 "the kernel is too old for it (5.6 is needed)",
             ));
         }
-        let mut ring = Self { uring, merged: Vec::new() };
+        let mut ring = Self {
+            uring,
+            process: std::process::id(),
+            merged: Vec::new(),
+            #[cfg(feature = "tls")]
+            spare: Vec::new(),
+        };
         ring.try_out()?;
         Ok(ring)
+    }
+
+    /// Whether it is used in the process that made it.
+    pub(crate) fn is_at_home(&self) -> bool {
+        self.process == std::process::id()
     }
 
     /// What may be set up may still be forbidden to be used.
@@ -80,7 +117,23 @@ impl Ring {
         self.merged.clear();
         let mut pushed = 0;
         let mut last: Option<(usize, Range<usize>)> = None;
+        #[cfg(feature = "tls")]
+        let mut sealed = Vec::new();
         for index in 0..jobs.len() {
+            #[cfg(feature = "tls")]
+            if let Some(job) = jobs.get_mut(index)
+                && let Some(mut records) = self.seal(index, job)
+            {
+                let Some(corked) = records.stream.corked() else { continue };
+                let (fd, start, len) = (corked.stream.as_raw_fd(), corked.out.as_ptr(), corked.out.len());
+                // SAFETY: the bytes belong to the stream, whose lock `sealed` holds until `finish` has said that the send is over or
+                // never began; where it cannot, `unseal` leaks them.
+                let is_pushed = unsafe { self.push(index, fd, start, len) };
+                job.sent = if is_pushed { Sent::Pending(len) } else { Sent::No };
+                pushed += usize::from(is_pushed);
+                sealed.push(records);
+                continue;
+            }
             let Some(job) = jobs.get(index) else { break };
             let Line::Tcp(stream) = &job.stream else { continue };
             let bytes = match single(job) {
@@ -113,13 +166,73 @@ impl Ring {
                 job.sent = outcome(result, len);
             }
         });
-        match result {
-            Ok(()) => Ok(pushed),
-            Err((error, never_begun)) => {
-                self.abandon(jobs, never_begun);
-                Err(error)
-            }
+        let result = result.map_err(|(error, never_begun)| {
+            self.abandon(jobs, never_begun);
+            error
+        });
+        #[cfg(feature = "tls")]
+        for records in sealed {
+            self.unseal(records, jobs, result.is_err());
         }
+        result.map(|()| pushed)
+    }
+
+    /// Makes records of what waits for a TLS stream of ours, which keeps them.
+    #[cfg(feature = "tls")]
+    fn seal(&mut self, index: usize, job: &mut Job) -> Option<Sealed> {
+        let Line::Other(stream) = &job.stream else { return None };
+        let len: usize = job
+            .queue
+            .iter()
+            .map(|packet| packet.ws(job.wire))
+            .map(|(head, tail)| head.len() + tail.len())
+            .sum();
+        let mut stream = stream.lock_arc();
+        // What the stream has not taken yet goes first, and waits until it takes more.
+        let corked = stream.corked().filter(|corked| corked.out.is_empty() && len <= MERGE)?;
+        corked.keeps = true;
+        corked.out = self.spare.pop().unwrap_or_default();
+        let (cx, mut bytes) = (&mut Context::from_waker(Waker::noop()), 0);
+        let outcome = write_other(&mut *stream, cx, &mut job.queue, &mut job.written, job.wire, &mut bytes);
+        if let Some(corked) = stream.corked() {
+            corked.keeps = false;
+        }
+        if outcome == Outcome::Done {
+            return Some(Sealed { index, stream, bytes });
+        }
+        job.sent = Sent::Encrypted(bytes, Some(Outcome::Failed));
+        None
+    }
+
+    /// Notes what became of a stream's records, and lets the stream go. `has_failed`: of some sends nobody knows.
+    #[cfg(feature = "tls")]
+    fn unseal(&mut self, mut records: Sealed, jobs: &mut [Job], has_failed: bool) {
+        let (Some(job), Some(corked)) = (jobs.get_mut(records.index), records.stream.corked()) else {
+            return;
+        };
+        let outcome = match job.sent {
+            Sent::Bytes(n, len) if n == len => {
+                let mut buffer = mem::take(&mut corked.out);
+                buffer.clear();
+                if buffer.capacity() <= SPARE && self.spare.len() < CHUNK {
+                    self.spare.push(buffer);
+                }
+                Some(Outcome::Done)
+            }
+            Sent::Bytes(n, _) => {
+                corked.out.drain(..n);
+                Some(Outcome::Blocked)
+            }
+            Sent::Blocked => Some(Outcome::Blocked),
+            Sent::Failed => {
+                if has_failed {
+                    mem::forget(mem::take(&mut corked.out));
+                }
+                Some(Outcome::Failed)
+            }
+            Sent::No | Sent::Pending(_) | Sent::Encrypted(..) => None,
+        };
+        job.sent = Sent::Encrypted(records.bytes, outcome);
     }
 
     /// Puts the parts of a queue together.
@@ -235,6 +348,7 @@ mod tests {
     use super::*;
     use crate::flush::Outcome;
     use crate::shard::Slot;
+    use crate::uring::Batches;
     use crate::wire::{Budget, Packet, Queue, Wire};
 
     /// A ring, where one is to be had. Elsewhere there is nothing to be tested.
@@ -259,7 +373,7 @@ mod tests {
         let slot = Slot { index: 0, generation: 0 };
         let queue: Queue = packets.iter().cloned().collect();
         let (sent, outcome) = (Sent::No, Outcome::Done);
-        (Job { slot, stream, queue, written: 0, wire: Wire::Ws4, sent, outcome }, theirs)
+        (Job { slot, stream, queue, written: 0, wire: Wire::Ws4, sent, outcome, session: None }, theirs)
     }
 
     async fn jobs(queues: &[Vec<Arc<Packet>>]) -> (Vec<Job>, Vec<TcpStream>) {
@@ -415,6 +529,20 @@ mod tests {
             assert_eq!(job.sent, Sent::No);
             assert_eq!(job.finish(&mut 0), Outcome::Done);
             assert_eq!(read_all(job, end), wire(&queue));
+        }
+    }
+
+    #[tokio::test]
+    async fn a_process_that_was_forked_off_makes_a_ring_of_its_own() {
+        let Some(mut ring) = ring() else { return };
+        ring.process = 0;
+        let batches = Batches::with(ring);
+        let one = [packet("one")];
+        let (mut jobs, mut ends) = jobs(&vec![one.to_vec(); 3]).await;
+        assert_eq!(batches.send(&mut jobs), 3);
+        for end in &mut ends {
+            let bytes = wire(&one);
+            assert_eq!(read(end, bytes.len()), bytes);
         }
     }
 

@@ -8,7 +8,11 @@ use hyper_util::rt::TokioIo;
 use hyper_util::server::conn::auto;
 use parking_lot::Mutex;
 use tokio::net::TcpStream;
+#[cfg(feature = "tls")]
+use tokio_rustls::server::TlsStream;
 
+#[cfg(feature = "tls")]
+use super::corked::Corked;
 use super::tcp_io::TcpIo;
 use super::websocket::WsStream;
 
@@ -22,12 +26,14 @@ pub(crate) enum Way {
     Http1,
     /// hyper-util's auto builder over TCP (axum::serve).
     Auto,
+    /// `trunkline::serve_tls`.
+    Tls,
     /// Any other stream, boxed.
     Boxed,
 }
 
 impl Way {
-    pub(crate) const ALL: [Self; 4] = [Self::Own, Self::Http1, Self::Auto, Self::Boxed];
+    pub(crate) const ALL: [Self; 5] = [Self::Own, Self::Http1, Self::Auto, Self::Tls, Self::Boxed];
 
     /// The name in metrics.
     pub(crate) fn as_str(self) -> &'static str {
@@ -35,6 +41,7 @@ impl Way {
             Self::Own => "own",
             Self::Http1 => "http1",
             Self::Auto => "auto",
+            Self::Tls => "tls",
             Self::Boxed => "boxed",
         }
     }
@@ -64,6 +71,14 @@ pub(crate) fn open(upgraded: Upgraded) -> Opened {
     };
     let upgraded = match auto::upgrade::downcast::<TokioIo<TcpStream>>(upgraded) {
         Ok(parts) => return tcp(parts.io.into_inner(), parts.read_buf.to_vec(), Way::Auto),
+        Err(upgraded) => upgraded,
+    };
+    #[cfg(feature = "tls")]
+    let upgraded = match upgraded.downcast::<TokioIo<TlsStream<Corked>>>() {
+        Ok(parts) => {
+            let stream = WsStream::Other(Box::new(Arc::new(Mutex::new(parts.io.into_inner()))));
+            return Opened { stream, early: parts.read_buf.to_vec(), head: Vec::new(), way: Way::Tls };
+        }
         Err(upgraded) => upgraded,
     };
     let stream = WsStream::Other(Box::new(Arc::new(Mutex::new(TokioIo::new(upgraded)))));

@@ -6,12 +6,18 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
 
+use hyper::upgrade::Upgraded;
+use hyper_util::rt::TokioIo;
 use parking_lot::Mutex;
 use socket2::SockRef;
-use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, Interest, ReadBuf};
 use tokio::net::TcpStream;
+#[cfg(feature = "tls")]
+use tokio_rustls::server::TlsStream;
 use trunkline_proto::ws;
 
+#[cfg(feature = "tls")]
+use super::corked::Corked;
 use crate::flush::{self, Outcome};
 use crate::outbox::{Mode, Sink};
 use crate::session::Session;
@@ -37,8 +43,24 @@ pub(crate) enum WsStream {
 }
 
 /// A byte stream of any kind.
-pub(crate) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
-impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
+pub(crate) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {
+    /// Where its output can be kept back, to be sent together with that of others: under TLS of ours.
+    #[cfg(feature = "tls")]
+    fn corked(&mut self) -> Option<&mut Corked> {
+        None
+    }
+}
+
+impl Stream for TokioIo<Upgraded> {}
+
+impl Stream for DuplexStream {}
+
+#[cfg(feature = "tls")]
+impl Stream for TlsStream<Corked> {
+    fn corked(&mut self) -> Option<&mut Corked> {
+        Some(self.get_mut().0)
+    }
+}
 
 /// A stream that the session's task reads and the flusher writes. Each holds it for one call; nobody waits while holding it.
 pub(crate) type SharedStream = Arc<Mutex<dyn Stream>>;
@@ -105,6 +127,20 @@ impl WsStream {
                 written && !matches!(Pin::new(&mut *stream).poll_flush(cx), Poll::Ready(Err(_)))
             }
             Self::Detached(_) | Self::Dead => false,
+        }
+    }
+
+    /// Bounds what the kernel keeps; nothing where it is not known what the stream runs on.
+    pub(crate) fn set_send_buffer(&self, bytes: usize) {
+        match self {
+            Self::Tcp(stream) => drop(SockRef::from(&**stream).set_send_buffer_size(bytes)),
+            #[cfg(feature = "tls")]
+            Self::Other(stream) => {
+                if let Some(corked) = stream.lock().corked() {
+                    drop(SockRef::from(&corked.stream).set_send_buffer_size(bytes));
+                }
+            }
+            _ => {}
         }
     }
 
@@ -227,7 +263,8 @@ pub(crate) fn write_shared(
     }
 }
 
-fn write_other(
+/// Writes `queue` to a stream that is no TCP stream.
+pub(crate) fn write_other(
     stream: &mut dyn Stream,
     cx: &mut Context<'_>,
     queue: &mut Queue,

@@ -164,7 +164,7 @@ async fn tls_is_written_by_the_sessions_task() {
         let conn = Conn::open_tls(rig.address()).await;
         let mut ws = Ws::request(conn, &Request::upgrade(WEBSOCKET)).await.expect("101");
         check(&mut ws, &rig).await;
-        assert_eq!(ways(&rig.engine), [("boxed", 1)]);
+        assert_eq!(ways(&rig.engine), [("tls", 1)]);
         let mut http = Http::over(Conn::open_tls(rig.address()).await);
         assert_eq!(http.request(&Request::get("/engine.io/?EIO=4&transport=polling")).await.status, 200);
     }

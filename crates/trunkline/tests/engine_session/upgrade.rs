@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use trunkline_proto::ws::OpCode;
-use trunkline_testkit::{Conn, Frame, Polling, Request, Rig, Ws, client_frame, eventually};
+use trunkline_testkit::{Conn, Frame, Polling, Request, Rig, Ws, client_frame, eventually, within};
 
 use crate::{THREADS, millis};
 
@@ -254,4 +254,41 @@ async fn it_can_be_turned_off() {
     let request = Request::upgrade(&format!("/engine.io/?EIO=4&transport=websocket&sid={}", client.sid));
     let refused = Ws::request(Conn::open(rig.address()).await, &request).await.expect_err("refused");
     assert_eq!((refused.status, refused.text()), (400, "Bad request"));
+}
+
+#[tokio::test]
+async fn a_websocket_does_not_overtake_a_post_that_is_under_way() {
+    const COUNT: usize = 40_000;
+    for threads in THREADS {
+        let (go, wait) = std::sync::mpsc::channel::<()>();
+        let wait = std::sync::Mutex::new(wait);
+        let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
+        let rig = Rig::with(threads, |b| {
+            b.on_message(move |_, message| {
+                let trunkline::engine::Message::Text(text) = message else { return };
+                drop(tell.send(text.to_owned()));
+                if text == "first" {
+                    // Until the WebSocket's part is on its way too.
+                    wait.lock().expect("no panic").recv().expect("told to go on");
+                }
+            })
+        });
+        let mut client = Polling::open(rig.address()).await;
+        let mut ws = probe(rig.address(), &client.sid).await;
+        let body = format!("4first{}", "\u{1e}4x".repeat(COUNT));
+        let target = format!("/engine.io/?EIO=4&transport=polling&sid={}", client.sid);
+        let mut http = trunkline_testkit::Http::connect(rig.address()).await;
+        http.send(&Request::post(&target, body)).await;
+        assert_eq!(within("a message", told.recv()).await.as_deref(), Some("first"));
+        ws.send("5").await;
+        ws.send("4last").await;
+        go.send(()).expect("the server waits");
+        let mut before = 0;
+        while within("a message", told.recv()).await.expect("the server lives") != "last" {
+            before += 1;
+        }
+        assert_eq!(before, COUNT);
+        assert_eq!(http.response().await.text(), "ok");
+        drop(client.get().await);
+    }
 }
