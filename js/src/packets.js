@@ -25,11 +25,12 @@ export function encodePacket({ type, data }) {
 /**
  * A packet as text, whatever it carries.
  * @param {EnginePacket} packet
+ * @returns {Promise<string> | string}
  */
-async function encodeText(packet) {
+function encodeText(packet) {
   const encoded = encodePacket(packet);
-  // A Response takes every kind of binary.
-  return typeof encoded === "string" ? encoded : base64(await new Response(encoded).arrayBuffer());
+  if (typeof encoded === "string") return encoded;
+  return encoded.arrayBuffer ? encoded.arrayBuffer().then(base64) : base64(encoded);
 }
 
 /** @param {EnginePacket[]} packets */
@@ -73,9 +74,9 @@ function toBinary(buffer) {
   return isNode ? /** @type {any} */ (globalThis).Buffer.from(buffer) : buffer;
 }
 
-/** @param {ArrayBuffer} buffer */
-function base64(buffer) {
-  const bytes = new Uint8Array(buffer);
+/** @param {any} binary an ArrayBuffer or a view of one; what only a view has may be undefined */
+function base64(binary) {
+  const bytes = new Uint8Array(binary.buffer ?? binary, binary.byteOffset, binary.byteLength);
   let text = "";
   for (let at = 0; at < bytes.length; at += CHUNK) {
     text += String.fromCharCode.apply(null, /** @type {any} */ (bytes.subarray(at, at + CHUNK)));
