@@ -20,7 +20,7 @@ export class Backoff {
     const ms = reconnectionDelay * 2 ** Math.min(this._attempts++, 52);
     const random = this._random();
     const deviation = Math.floor(random * randomizationFactor * ms);
-    return Math.trunc(Math.min((random * 10) & 1 ? ms + deviation : ms - deviation, reconnectionDelayMax));
+    return Math.floor(Math.min((random * 10) & 1 ? ms + deviation : ms - deviation, reconnectionDelayMax));
   }
 
   _reset() {

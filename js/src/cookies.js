@@ -7,7 +7,7 @@ export class CookieJar {
   /** @param {Response} response */
   _keep(response) {
     for (const line of response.headers.getSetCookie?.() ?? []) {
-      const [, name, value] = /^\s*([^=;]+)=([^;]*)/.exec(line) ?? [];
+      const [, name, value] = /^([^=;]+)=([^;]*)/.exec(line) ?? [];
       if (name) this.#cookies.set(name, value);
     }
   }

@@ -27,6 +27,10 @@ export class Engine extends Emitter {
   /** Packets that no transport has taken yet. @type {EnginePacket[]} */
   writeBuffer = [];
   upgrading = false;
+  /** How long the server may be silent, in ms. */
+  #silence = 0;
+  /** Bytes that the server takes in one body; nothing is more than the undefined of one that does not say. @type {any} */
+  #maxPayload;
   /** How many packets of `writeBuffer` the transport is sending. */
   #sending = 0;
   #beat = new Heartbeat(() => this.#end("ping timeout"));
@@ -72,7 +76,7 @@ export class Engine extends Emitter {
       .on("packet", (/** @type {EnginePacket} */ packet) => this.#onPacket(packet))
       .on("drain", () => this.#onDrain())
       .on("error", (/** @type {Error} */ error) => this.#fail(error))
-      .on("close", (/** @type {any} */ details) => this.#end("transport close", details));
+      .on("close", (/** @type {any} */ details) => this.#onClose(details));
   }
 
   /** @param {EnginePacket} packet */
@@ -102,10 +106,8 @@ export class Engine extends Emitter {
     const isValid = typeof sid === "string" && Array.isArray(upgrades) && pingInterval >= 0 && pingTimeout >= 0;
     if (!isValid || this.readyState !== "opening") return this.#fail(new Error("server error"));
     this.id = this.transport._sid = sid;
-    this.pingInterval = pingInterval;
-    this.pingTimeout = pingTimeout;
-    this.maxPayload = maxPayload;
-    this.upgrades = upgrades;
+    this.#silence = pingInterval + pingTimeout;
+    this.#maxPayload = maxPayload;
     this.#heard();
     this.readyState = "open";
     this._emit("handshake", handshake);
@@ -113,12 +115,11 @@ export class Engine extends Emitter {
     this._emit("open");
     this.#flush();
     const canUpgrade = this.transport.name === "polling" && this.transports.includes("websocket");
-    if (canUpgrade && this.opts.upgrade !== false && this.upgrades.includes("websocket")) this.#probe();
+    if (canUpgrade && this.opts.upgrade !== false && upgrades.includes("websocket")) this.#probe();
   }
 
   #heard() {
-    const { pingInterval = 0, pingTimeout = 0 } = this;
-    this.#beat._heard(pingInterval + pingTimeout, this.opts.autoUnref);
+    this.#beat._heard(this.#silence, this.opts.autoUnref);
   }
 
   /**
@@ -144,8 +145,7 @@ export class Engine extends Emitter {
       next.close();
       if (this.upgrading && this.readyState !== "closed") old._resume();
       this.upgrading = false;
-      const details = { transport: next.name, description: error };
-      this._emit("upgradeError", Object.assign(new Error("probe error"), details));
+      this._emit("upgradeError", Object.assign(new Error("probe error"), { transport: next.name, description: error }));
       this.#flush();
     };
     const cancel = later(this.opts.upgradeTimeout ?? 10_000, () => giveUp("timeout"), this.opts.autoUnref);
@@ -206,11 +206,11 @@ export class Engine extends Emitter {
 
   /** As many packets as the server takes in one body, at least one. */
   #writable() {
-    const { maxPayload, transport, writeBuffer } = this;
-    if (!maxPayload || transport.name !== "polling") return writeBuffer.slice();
+    const { transport, writeBuffer } = this;
+    if (transport.name !== "polling") return writeBuffer.slice();
     let size = -1;
-    const end = writeBuffer.findIndex((packet) => (size += sizeInPayload(packet)) > maxPayload);
-    return writeBuffer.slice(0, end < 0 ? undefined : Math.max(end, 1));
+    const end = writeBuffer.findIndex((packet) => (size += sizeInPayload(packet)) > this.#maxPayload);
+    return writeBuffer.slice(0, end < 0 ? undefined : end || 1);
   }
 
   #onDrain() {
@@ -222,8 +222,8 @@ export class Engine extends Emitter {
 
   /** Closes once all that waits has been sent and an upgrade under way has ended; a silent server cannot delay it for ever. */
   close() {
-    if (this.readyState !== "opening" && this.readyState !== "open") return this;
     const opened = this.readyState === "open";
+    if (!opened && this.readyState !== "opening") return this;
     this.readyState = "closing";
     const close = () => {
       if (this.upgrading) {
@@ -234,6 +234,17 @@ export class Engine extends Emitter {
     if (opened && this.writeBuffer.length) this.once("drain", close);
     else close();
     return this;
+  }
+
+  /**
+   * The other side, or the network, has ended the connection. Before the handshake that is a failure, after which another
+   * transport may be tried.
+   * @param {any} details
+   */
+  #onClose(details) {
+    const reason = "transport close";
+    if (this.readyState === "opening") this.#fail(Object.assign(new Error(reason), details));
+    else this.#end(reason, details);
   }
 
   /** @param {Error} error */
@@ -270,7 +281,7 @@ export class Engine extends Emitter {
   #listenToPage() {
     const { addEventListener, removeEventListener } = globalThis;
     if (!addEventListener || this.opts.address.hostname === "localhost") return;
-    const offline = () => this.#end("transport close", { description: "network connection lost" });
+    const offline = () => this.#onClose({ description: "network connection lost" });
     addEventListener("offline", offline);
     this.once("close", () => removeEventListener("offline", offline));
   }

@@ -88,6 +88,8 @@ export class Manager extends Emitter {
       done?.();
     });
     this.#listen(engine, "error", failed);
+    // Not every end before the handshake is an error: the application may close the engine.
+    this.#listen(engine, "close", (reason, details) => failed(Object.assign(new Error(reason), details)));
     if (this.#settings.timeout !== false) {
       this.#after(this.#settings.timeout, () => {
         failed(new Error("timeout"));
@@ -111,7 +113,10 @@ export class Manager extends Emitter {
     this.#listen(engine, "data", (data) => this.#onData(data));
     this.#listen(engine, "error", (error) => this._emit("error", error));
     this.#listen(engine, "close", (reason, details) => this.#onClose(reason, details));
-    this.#listen(this.#decoder, "decoded", (packet) => this._emit("packet", packet));
+    this.#listen(this.#decoder, "decoded", (packet) => {
+      this.nsps[packet.nsp]?._onPacket(packet);
+      this._emit("packet", packet);
+    });
     this._emit("open");
   }
 
@@ -200,7 +205,10 @@ export class Manager extends Emitter {
    * @internal
    */
   _left() {
-    if (!Object.values(this.nsps).some((socket) => socket.active)) this._close();
+    if (Object.values(this.nsps).some((socket) => socket.active)) return;
+    this.#skipReconnect = true;
+    this._reconnecting = false;
+    this.#onClose("forced close");
   }
 
   /**
@@ -219,16 +227,6 @@ export class Manager extends Emitter {
    */
   _write(frames, options) {
     for (const frame of frames) this.engine.write(frame, options);
-  }
-
-  /**
-   * Ends the connection for all sockets, without reconnection.
-   * @internal
-   */
-  _close() {
-    this.#skipReconnect = true;
-    this._reconnecting = false;
-    this.#onClose("forced close");
   }
 
   /**

@@ -74,11 +74,9 @@ function toBinary(buffer) {
   return isNode ? /** @type {any} */ (globalThis).Buffer.from(buffer) : buffer;
 }
 
-/** @param {ArrayBuffer | ArrayBufferView} binary */
+/** @param {any} binary an ArrayBuffer or a view of one; what only a view has may be undefined */
 function base64(binary) {
-  const bytes = ArrayBuffer.isView(binary)
-    ? new Uint8Array(binary.buffer, binary.byteOffset, binary.byteLength)
-    : new Uint8Array(binary);
+  const bytes = new Uint8Array(binary.buffer ?? binary, binary.byteOffset, binary.byteLength);
   let text = "";
   for (let at = 0; at < bytes.length; at += CHUNK) {
     text += String.fromCharCode.apply(null, /** @type {any} */ (bytes.subarray(at, at + CHUNK)));

@@ -88,13 +88,13 @@ export class Decoder extends Emitter {
     const match = /^([0-6])(?:(\d+)-)?(?:(\/[^,]*)(?:,|$))?(\d+)?/.exec(text);
     check(match, "invalid payload");
     const [head, digit, count, nsp = "/", digits] = /** @type {RegExpExecArray} */ (match);
-    const missing = Number(count ?? 0);
+    const missing = +(count ?? 0);
     const isBinaryPacket = +digit >= BINARY_EVENT;
     check(isBinaryPacket === !!count && missing <= MAX_ATTACHMENTS, "illegal attachments");
     const json = text.slice(head.length);
     /** @type {Packet} */
     const packet = { type: +digit - (isBinaryPacket ? BINARY : 0), nsp, data: json ? JSON.parse(json) : undefined };
-    if (digits) packet.id = Number(digits);
+    if (digits) packet.id = +digits;
     check(isValid(packet), "invalid payload");
     if (missing) {
       this.#packet = packet;
@@ -143,10 +143,10 @@ function isValid({ type, data, id }) {
  */
 function restore(value, attachments, depth) {
   if (value === null || typeof value !== "object") return value;
-  check(depth, "too deep a value");
+  check(depth, "too deep");
   if (attachments && value._placeholder === true) {
     const { num } = value;
-    check(Number.isInteger(num) && num in attachments, "illegal attachments");
+    check(typeof num === "number" && num in attachments, "illegal attachments");
     return attachments[num];
   }
   // Own keys only; an own "__proto__" that JSON.parse made is written as such and changes no prototype.
@@ -166,6 +166,6 @@ export function isBinary(value) {
   return (
     value instanceof ArrayBuffer ||
     ArrayBuffer.isView(value) ||
-    (typeof Blob === "function" && value instanceof Blob)
+    value instanceof Blob
   );
 }

@@ -3,7 +3,7 @@
 const { process, window } = /** @type {any} */ (globalThis);
 
 /** Node.js, not a browser, a worker of one, or Electron's pages. */
-export const isNode = !window && !!process?.versions?.node;
+export const isNode = !window && process?.versions?.node;
 
 /**
  * Calls `run` after `ms` milliseconds, unless the returned function is called before.

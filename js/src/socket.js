@@ -33,6 +33,12 @@ export class Socket extends Emitter {
   #flags = {};
   /** Ends of what is listened to; there are some while the socket is active. @type {(() => void)[] | undefined} */
   #subscriptions;
+  /** The connection on which a CONNECT is not answered yet, and the `#subscriptions` when it was sent. @type {any} */
+  #askedOn;
+  /** @type {any} */
+  #askedBy;
+  /** The connection on which what comes before the next CONNECT is of the session that was left. @type {any} */
+  #leftOn;
   /** The session's secret for recovery, and the last event of it that was seen. @type {string | undefined} */
   #pid;
   /** @type {string | undefined} */
@@ -42,6 +48,7 @@ export class Socket extends Emitter {
   /** @type {Emitter<any, any>} */
   #anyOutgoing = new Emitter();
   #buffer;
+  /** @type {RetryQueue | undefined} */
   #retry;
 
   /**
@@ -60,7 +67,7 @@ export class Socket extends Emitter {
     this.#buffer = new OfflineBuffer(opts.offlineBuffer, (packet, why) => this.#dropped(packet, why));
     const { retries } = opts;
     const send = (/** @type {[any[], any, number?]} */ ...args) => this.#emit(...args);
-    this.#retry = retries && new RetryQueue(retries, this.#buffer._maxCount, () => this.#isReachable(), send);
+    if (retries) this.#retry = new RetryQueue(retries, this.#buffer._maxCount, () => this.#isReachable(), send);
     if (io._autoConnect) this.connect();
   }
 
@@ -87,7 +94,6 @@ export class Socket extends Emitter {
     const { io, active } = this;
     this.#subscriptions ??= [
       subscribe(io, "open", () => this.#onOpen()),
-      subscribe(io, "packet", (packet) => this.#onPacket(packet)),
       subscribe(io, "error", (error) => this.connected || this._emit("connect_error", error)),
       subscribe(io, "close", (reason, details) => this.#onClose(reason, details)),
     ];
@@ -103,7 +109,8 @@ export class Socket extends Emitter {
   /** Leaves the namespace for good; `connect()` enters it again. The connection ends with its last socket. */
   disconnect() {
     const { connected } = this;
-    if (connected) this.#send({ type: DISCONNECT, nsp: this.nsp });
+    // A server that has not answered yet knows of no session that could end: `_onPacket` tells it then.
+    if (connected) this.#leave();
     this.#destroy();
     if (connected) this.#onClose("io client disconnect");
     return this;
@@ -275,9 +282,7 @@ export class Socket extends Emitter {
    * @param {"full" | "age"} why
    */
   #dropped({ id, data }, why) {
-    /** @type {any} */
-    const options = this.opts.offlineBuffer;
-    guard(() => options?.onDrop?.(data, why));
+    guard(() => /** @type {any} */ (this.opts.offlineBuffer)?.onDrop?.(data, why));
     if (id !== undefined) this.#fail(id, "dropped while offline");
   }
 
@@ -307,9 +312,9 @@ export class Socket extends Emitter {
     this.io._write(frames, packet.options);
   }
 
-  /** @param {Packet} packet */
+  /** @param {Partial<Packet>} packet of this namespace */
   #send(packet) {
-    this.io._write(this.io._encode(packet));
+    this.io._write(this.io._encode(/** @type {Packet} */ ({ nsp: this.nsp, ...packet })));
   }
 
   /** True when it is called first, if that is during the present connection, and the socket was not left meanwhile. */
@@ -324,37 +329,66 @@ export class Socket extends Emitter {
     };
   }
 
+  /** Tells the server that this session is over. */
+  #leave() {
+    this.#leftOn = this.io.engine;
+    this.#send({ type: DISCONNECT });
+  }
+
   /** Asks to enter the namespace, with the application's credentials. */
   #onOpen() {
+    const { engine } = this.io;
+    // A second CONNECT would end the connection: it waits for the answer to the first.
+    if (this.#askedOn === engine) return;
     const isFirst = this.#once();
+    // Credentials that come twice, or after their connection, are not wanted any more, nor is their failure.
+    const refuse = (/** @type {any} */ error) => isFirst() && this.#refused(error);
     const send = (/** @type {any} */ auth) => {
-      // Credentials that come twice, or after their connection, are not wanted any more.
       if (!isFirst()) return;
-      const data = this.#pid ? { pid: this.#pid, offset: this.#offset, ...auth } : auth;
-      this.#send({ type: CONNECT, nsp: this.nsp, data });
+      try {
+        const data = this.#pid ? { pid: this.#pid, offset: this.#offset, ...auth } : auth;
+        this.#send({ type: CONNECT, data });
+        this.#askedOn = engine;
+        this.#askedBy = this.#subscriptions;
+      } catch (error) {
+        this.#refused(error);
+      }
     };
     const { auth } = this;
     if (typeof auth !== "function") return send(auth);
-    const refuse = (/** @type {any} */ error) => {
-      if (!isFirst()) return;
-      this.#destroy();
-      this._emit("connect_error", error instanceof Error ? error : new Error(String(error)));
-    };
-    /** @type {any} */
-    let result;
     try {
-      result = auth(send);
+      /** @type {any} */
+      const result = auth(send);
+      if (typeof result?.then === "function") {
+        result.then((/** @type {any} */ value) => value === undefined || send(value), refuse);
+      } else if (result && typeof result === "object") send(result);
     } catch (error) {
-      return refuse(error);
+      refuse(error);
     }
-    if (typeof result?.then === "function") {
-      result.then((/** @type {any} */ value) => value === undefined || send(value), refuse);
-    } else if (result !== null && typeof result === "object") send(result);
   }
 
-  /** @param {Packet} packet */
-  #onPacket({ type, nsp, data, id }) {
-    if (nsp !== this.nsp) return;
+  /** @param {any} error */
+  #refused(error) {
+    this.#destroy();
+    this._emit("connect_error", error instanceof Error ? error : new Error(String(error)));
+  }
+
+  /**
+   * @internal
+   * @param {Packet} packet of this namespace
+   */
+  _onPacket({ type, data, id }) {
+    const { engine } = this.io;
+    const isMeant = this.#askedOn !== engine || this.#askedBy === this.#subscriptions;
+    const isAnswer = type === CONNECT || type === CONNECT_ERROR;
+    if (isAnswer) this.#askedOn = undefined;
+    if (isAnswer && !isMeant) {
+      // The socket was left before this answer, and may want to enter again.
+      if (type === CONNECT) this.#leave();
+      if (this.active) this.#onOpen();
+      return;
+    }
+    if (!isMeant || !this.active || (!isAnswer && this.#leftOn === engine)) return;
     switch (type) {
       case CONNECT:
         if (typeof data?.sid === "string") this.#onConnect(data);
@@ -371,8 +405,7 @@ export class Socket extends Emitter {
         this.#onClose("io server disconnect");
         break;
       case CONNECT_ERROR:
-        this.#destroy();
-        this._emit("connect_error", Object.assign(new Error(data.message ?? data), { data: data.data }));
+        this.#refused(Object.assign(new Error(data.message ?? data), { data: data.data }));
     }
   }
 
@@ -384,6 +417,7 @@ export class Socket extends Emitter {
     if (!this.recovered) this.#offset = undefined;
     this.#pid = pid;
     this.connected = true;
+    this.#leftOn = undefined;
     const received = this.receiveBuffer;
     this.receiveBuffer = [];
     for (const args of received) this.#dispatch(args);
@@ -392,10 +426,10 @@ export class Socket extends Emitter {
     const retry = this.#retry;
     // Retries keep their ids where the server says that it handles no id twice; it has to know that they do.
     if (retry && (retry._keepsIds = once)) {
-      this.#send({ type: EVENT, nsp: this.nsp, data: ["trunkline:keeps-ids"] });
+      this.#send({ type: EVENT, data: ["trunkline:keeps-ids"] });
     }
     for (const { packet, frames } of this.#buffer._take()) this.#sendEvent(packet, frames);
-    guard(() => retry && retry._drain());
+    guard(() => retry?._drain());
     this._emit("connect");
   }
 
@@ -408,10 +442,10 @@ export class Socket extends Emitter {
     if (id !== undefined) {
       const isFirst = this.#once();
       // In another connection the id would be that of another event.
-      args.push((/** @type {any[]} */ ...values) => isFirst() && this.#send({ type: ACK, nsp: this.nsp, id, data: values }));
+      args.push((/** @type {any[]} */ ...values) => isFirst() && this.#send({ type: ACK, id, data: values }));
     }
     if (this.connected) this.#dispatch(args);
-    else if (this.receiveBuffer.push(args) > MAX_EARLY) this.io._violated(new Error("too many early events"));
+    else if (this.receiveBuffer.push(args) > MAX_EARLY) this.io._violated(new Error("too many events"));
   }
 
   /** @param {any[]} args */
@@ -437,6 +471,7 @@ export class Socket extends Emitter {
    */
   #onClose(reason, details) {
     this.connected = false;
+    this.receiveBuffer = [];
     this.id = undefined;
     this._emit("disconnect", reason, details);
     // What waits here will be sent later and may be answered then.
@@ -449,6 +484,7 @@ export class Socket extends Emitter {
   #destroy() {
     for (const end of this.#subscriptions ?? []) end();
     this.#subscriptions = undefined;
+    this.receiveBuffer = [];
     this.io._left();
   }
 }

@@ -15,10 +15,10 @@
 export function parseUrl(uri, page = globalThis.location) {
   let text = uri ?? "/";
   if (page && /^\/(?!\/)/.test(text)) text = `//${page.host}${text}`;
-  const pattern = /^(?:(?:(http|ws)(s?):)?\/\/)?(?:[^@/?#]*@)?([^/?#:]+(?::\d+)?|\[[^\]]*\](?::\d+)?)(\/[^?#]*)?(?:\?([^#]*))?(?:#.*)?$/i;
-  const [, scheme, s, authority, namespace = "/", search] = pattern.exec(text) ?? [];
-  if (!authority) throw new TypeError(`not an address of a server: ${uri}`);
-  const secure = scheme ? !!s : page?.protocol !== "http:";
+  const pattern = /^(?:(?:(?:http|ws)(s?):)?\/\/)?([^/?#]*[^/?#:])(\/[^?#]*)?(?:\?([^#]*))?(?:#.*)?$/i;
+  const [, s, authority, namespace = "/", search] = pattern.exec(text) ?? [];
+  if (!authority) throw new TypeError(`invalid address: ${uri}`);
+  const secure = !!(s ?? page?.protocol !== "http:");
   const { host, hostname, port, origin } = new URL(`http${secure ? "s" : ""}://${authority}`);
   const id = port ? origin : `${origin}:${secure ? 443 : 80}`;
   return { id, host, hostname, secure, namespace, query: Object.fromEntries(new URLSearchParams(search)) };

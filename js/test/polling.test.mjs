@@ -355,6 +355,15 @@ test("the next transport is tried if the application wants that", async () => {
   equal([engine.transport.name, events], ["polling", [["open", undefined]]]);
 });
 
+test("a transport that is closed before the handshake has failed, too", async () => {
+  const { WebSocket, take, engine, events } = begin({ transports: ["websocket", "polling"], tryAllTransports: true });
+  WebSocket.last.drop();
+  const closed = new Promise((resolve) => engine.once("close", resolve));
+  (await take("GET")).answer("1");
+  await closed;
+  equal([engine.transport.name, events], ["polling", [["error", "transport close"], ["close", "transport error"]]]);
+});
+
 test("the last transport's failure is the attempt's", async () => {
   const { WebSocket, take, events, engine } = begin({ transports: ["polling", "websocket"], tryAllTransports: true });
   const closed = new Promise((resolve) => engine.once("close", resolve));

@@ -1,24 +1,8 @@
 // What happens while something else is under way: listeners that connect and leave, credentials and answers that come late.
 import { deepStrictEqual as equal, ok, rejects, strictEqual } from "node:assert/strict";
 import { test } from "node:test";
-import { io } from "../src/index.js";
-import { fakeWebSocket, settle } from "./fakes.mjs";
-import { clock, connected, enter, open, opened, uncaught } from "./sockets.mjs";
-
-/** Two sockets of one connection, both connected. */
-async function twins() {
-  const WebSocket = fakeWebSocket();
-  const options = { WebSocket, transports: ["websocket"], randomizationFactor: 0 };
-  const first = io("http://twins.test/a", { ...options, forceNew: true });
-  const second = first.io.socket("/b");
-  opened.add(first).add(second);
-  WebSocket.last.accept();
-  for (const namespace of ["/a", "/b"]) enter({ WebSocket }, namespace);
-  ok(first.connected && second.connected);
-  await settle();
-  WebSocket.last.take();
-  return { WebSocket, first, second };
-}
+import { settle } from "./fakes.mjs";
+import { clock, connected, enter, open, twins, uncaught } from "./sockets.mjs";
 
 for (const [what, event, lose] of [
   ["disconnect", "disconnect", ({ WebSocket }) => WebSocket.last.drop()],

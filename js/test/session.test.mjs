@@ -325,6 +325,42 @@ test("an attempt that takes too long is given up", (t) => {
   ok(WebSocket.last.closed);
 });
 
+test("a connection that ends before the handshake is a failed attempt", (t) => {
+  clock(t);
+  const { socket, WebSocket, events } = open({ timeout: false });
+  let error;
+  socket.on("connect_error", (given) => (error = given));
+  WebSocket.last.readyState = 1;
+  WebSocket.last.onopen();
+  WebSocket.last.drop();
+  equal(events, [["connect_error", "transport close"]]);
+  equal([error.description, error.context], ["websocket connection closed", { code: 1006 }]);
+  t.mock.timers.tick(1000);
+  WebSocket.last.accept();
+  enter({ WebSocket });
+  equal([WebSocket.opened.length, socket.connected], [2, true]);
+});
+
+test("a page that goes offline ends an attempt, and a connection", (t) => {
+  clock(t);
+  const page = new EventTarget();
+  for (const name of ["addEventListener", "removeEventListener"]) {
+    globalThis[name] = page[name].bind(page);
+    t.after(() => delete globalThis[name]);
+  }
+  const { socket, WebSocket, events } = open({ timeout: false });
+  page.dispatchEvent(new Event("offline"));
+  equal([events, WebSocket.last.closed], [[["connect_error", "transport close"]], true]);
+  t.mock.timers.tick(1000);
+  WebSocket.last.accept();
+  enter({ WebSocket });
+  equal([WebSocket.opened.length, socket.connected], [2, true]);
+  page.dispatchEvent(new Event("offline"));
+  equal(events.at(-1), ["disconnect", "transport close"]);
+  t.mock.timers.tick(1000);
+  strictEqual(WebSocket.opened.length, 3);
+});
+
 test("a silent server is lost, pings are answered", async (t) => {
   clock(t);
   const { socket, WebSocket, events } = connected({ reconnection: false });

@@ -1,5 +1,5 @@
 // Sockets over a WebSocket whose other side is the test; they end with it.
-import { strictEqual } from "node:assert/strict";
+import { ok, strictEqual } from "node:assert/strict";
 import { afterEach } from "node:test";
 import { io } from "../src/index.js";
 import { fakeWebSocket, settle } from "./fakes.mjs";
@@ -48,6 +48,21 @@ export function connected(options, namespace) {
 export function enter({ WebSocket }, namespace = "", more = "") {
   WebSocket.last.receive(`40${namespace && `${namespace},`}{"sid":"public"${more}}`);
   WebSocket.last.take();
+}
+
+/** Two sockets of one connection, both connected. */
+export async function twins() {
+  const WebSocket = fakeWebSocket();
+  const options = { WebSocket, transports: ["websocket"], randomizationFactor: 0 };
+  const first = io("http://twins.test/a", { ...options, forceNew: true });
+  const second = first.io.socket("/b");
+  opened.add(first).add(second);
+  WebSocket.last.accept();
+  for (const namespace of ["/a", "/b"]) enter({ WebSocket }, namespace);
+  ok(first.connected && second.connected);
+  await settle();
+  WebSocket.last.take();
+  return { WebSocket, first, second };
 }
 
 export const clock = (t) => t.mock.timers.enable({ apis: ["setTimeout", "Date"] });

@@ -41,7 +41,10 @@ const URING_TESTS: &[&str] = &[
     "sio_binary",
     "sio_connect",
     "sio_end",
+    "sio_history",
+    "sio_once",
     "sio_order",
+    "sio_recovery",
     "sio_security",
     "sio_uring",
 ];
@@ -107,6 +110,7 @@ fn test() -> Result<(), Failure> {
     steps.step("build interop-client", || build(&workspace, "interop-client"))?;
     steps.step("build examples", || build_examples(&workspace))?;
     steps.step("interop and browser", || run_interop(&workspace, &[]))?;
+    steps.step("our clients, the reference server", || run_reference(&workspace))?;
     steps.step("storm", || run_storm(&workspace))?;
     steps.step("load, others' servers", || run_load(&workspace))?;
     steps.step("our clients, python-socketio", || run_clients(&workspace))?;
@@ -203,6 +207,11 @@ fn run_js(workspace: &Workspace) -> Result<(), Failure> {
 fn run_interop(workspace: &Workspace, args: &[String]) -> Result<(), Failure> {
     let mut node = interop_runner(workspace);
     run(node.arg("--server").arg(workspace.release_binary("interop-server")).args(args))
+}
+
+/// Our clients against the published Node.js server.
+fn run_reference(workspace: &Workspace) -> Result<(), Failure> {
+    run(interop_runner(workspace).args(["--reference", "--only", "trunkline"]))
 }
 
 /// Our clients against a server that is neither ours nor the reference.

@@ -22,6 +22,9 @@ pub(crate) type Waiter = oneshot::Sender<Result<OwnedArgs, NoAnswer>>;
 
 /// The answer to come of [`Socket::emit_with_ack`](crate::Socket::emit_with_ack): the server's first argument as `T` (all of
 /// them with [`Args`](crate::Args), none with `()`). It always ends: with the answer, a timeout, or the disconnect.
+/// With [`retries`](crate::Builder::retries), or without a timeout, an event emitted while offline is waited for as long as the
+/// client tries to connect, and the ack timeout longer; then with `Disconnected`, while the event is kept for whoever connects
+/// again. What is emitted before the first `connect` waits for that.
 ///
 /// Dropped, nobody waits any more; the event is sent nevertheless.
 #[must_use = "the answer arrives only if it is awaited"]

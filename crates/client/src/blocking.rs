@@ -89,8 +89,8 @@ impl Client {
     }
 
     /// As [`Client::close`](crate::Client::close).
-    pub fn close(&self) {
-        self.runtime.block_on(self.inner.close());
+    pub fn close(&self) -> bool {
+        self.runtime.block_on(self.inner.close())
     }
 }
 

@@ -126,6 +126,11 @@ impl Builder {
         self.engine(|engine| engine.request_timeout = timeout)
     }
 
+    /// How long what is queued may take to leave when a connection is closed. Default 5 s. See [`Client::close`].
+    pub fn close_timeout(self, timeout: Duration) -> Self {
+        self.engine(|engine| engine.close_timeout = timeout)
+    }
+
     /// The largest message accepted from the server, in bytes. Default 16 MiB.
     pub fn max_payload(self, bytes: usize) -> Self {
         self.engine(|engine| engine.max_payload = bytes)

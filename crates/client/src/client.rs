@@ -95,15 +95,19 @@ impl Client {
     /// Why the first attempt failed; reconnection goes on if it is on.
     pub async fn connect(&self) -> Result<(), ConnectError> {
         let mut progress = self.shared().progress.subscribe();
-        self.shared().connection.lock().failure = None;
-        self.shared().manager.lock().open();
+        {
+            let mut manager = self.shared().manager.lock();
+            self.shared().connection.lock().failure = None;
+            manager.open();
+        }
         self.shared().wake();
         loop {
-            if let Some(error) = self.shared().connection.lock().failure.clone() {
-                return Err(error);
-            }
             {
+                // Under one lock: an attempt that ends in between has its reason.
                 let manager = self.shared().manager.lock();
+                if let Some(error) = self.shared().connection.lock().failure.clone() {
+                    return Err(error);
+                }
                 if manager.is_open() {
                     return Ok(());
                 }
@@ -131,14 +135,19 @@ impl Client {
         self.shared().changes.lock().subscribe()
     }
 
-    /// Leaves all namespaces, sends what is queued, closes the connection and waits for its end. Nothing can be sent
-    /// afterwards; waits for answers end with `Disconnected`.
-    pub async fn close(&self) {
+    /// Leaves all namespaces, sends what is queued, closes the connection and waits for its end, for
+    /// [`Builder::close_timeout`] at most. Nothing can be sent afterwards; waits for answers end with `Disconnected`.
+    ///
+    /// Whether all that was queued has left, in the client's whole life: `false` after a connection that ended with something
+    /// unsent, or events kept while offline. What a connection had taken may be lost with it nevertheless: only
+    /// acknowledgements are certain.
+    pub async fn close(&self) -> bool {
         self.shared().manager.lock().shutdown();
         self.shared().wake();
         let mut ended = self.shared().ended.subscribe();
         // The sender lives as long as `self`.
         drop(ended.wait_for(|ended| *ended).await);
+        !self.shared().manager.lock().is_cut()
     }
 }
 

@@ -148,7 +148,7 @@ pub enum AckError {
     /// The server did not answer in time.
     #[error("no acknowledgement within the timeout")]
     Timeout,
-    /// The socket disconnected before the answer, or the event was dropped while offline.
+    /// The socket disconnected before the answer, the event was dropped while offline, or nobody tries to connect any more.
     #[error("the socket disconnected before it was answered")]
     Disconnected,
     /// The event was not sent.

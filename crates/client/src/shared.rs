@@ -44,7 +44,7 @@ pub(crate) struct Shared {
     pub(crate) runtime: tokio::runtime::Handle,
     /// True when the task has ended.
     pub(crate) ended: watch::Sender<bool>,
-    /// Why the connection was last not to be had, and the server's name for it while it is.
+    /// Why the connection was last not to be had, and the server's name for it while it is. Locked behind `manager`, if with it.
     pub(crate) connection: Mutex<Connection>,
 }
 

@@ -148,7 +148,7 @@ impl Socket {
         self.emitter().emit_with_ack(event, args)
     }
 
-    /// Events sent through this are dropped if they cannot leave at once, as is a position that is out of date anyway.
+    /// Events sent through this are dropped if they cannot leave at once, also while the namespace is being entered, as is a position that is out of date anyway.
     /// They are never sent twice.
     pub fn volatile(&self) -> Emitter<'_> {
         self.emitter().volatile()
@@ -159,7 +159,8 @@ impl Socket {
         self.emitter().timeout(timeout)
     }
 
-    /// Answers to events sent through this are waited for as long as the connection lasts.
+    /// Answers to events sent through this are waited for as long as the connection lasts; see [`AckFuture`] for
+    /// those that are emitted while offline.
     pub fn no_timeout(&self) -> Emitter<'_> {
         self.emitter().no_timeout()
     }

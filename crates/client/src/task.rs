@@ -174,6 +174,8 @@ impl Task {
             Happened::Opened(opening, Ok(engine)) => {
                 let opened = engine.opened();
                 let patience = opened.ping_interval.saturating_add(opened.ping_timeout);
+                // What the machine says and why is one thing for who asks from another thread.
+                let mut manager = self.shared.manager.lock();
                 {
                     let mut connection = self.shared.connection.lock();
                     connection.failure = None;
@@ -182,13 +184,13 @@ impl Task {
                 self.link = Link::Open(engine);
                 self.reading = Reading::On;
                 // If it was given up meanwhile, to be closed is the next thing that is asked for.
-                self.shared.manager.lock().handle_opened(opening, patience, moment());
+                manager.handle_opened(opening, patience, moment());
             }
             Happened::Opened(opening, Err(error)) => {
                 self.link = Link::None;
                 let error = ConnectError::Transport(OpenError::from(error));
-                let is_current = self.shared.manager.lock().handle_open_failed(opening, &error, now);
-                if is_current {
+                let mut manager = self.shared.manager.lock();
+                if manager.handle_open_failed(opening, &error, now) {
                     self.shared.connection.lock().failure = Some(error);
                 }
             }
@@ -216,7 +218,11 @@ impl Task {
                 tracing::debug!(error = describe(&error), "the upgrade to WebSocket failed, polling goes on");
             }
             EngineEvent::Closed(reason, description) => {
-                self.link = Link::None;
+                if let Link::Open(engine) = std::mem::replace(&mut self.link, Link::None)
+                    && engine.is_cut()
+                {
+                    manager.note_cut();
+                }
                 self.shared.connection.lock().transport = None;
                 let description = description.map(Arc::from);
                 manager.handle_closed(reason.into(), description.as_ref(), now);
@@ -293,7 +299,10 @@ impl Task {
             let reason = CloseReason::TransportError.into();
             let description = Arc::from("more to send than may be held");
             self.link = Link::None;
-            self.shared.manager.lock().handle_closed(reason, Some(&description), Instant::now());
+            self.shared.connection.lock().transport = None;
+            let mut manager = self.shared.manager.lock();
+            manager.note_cut();
+            manager.handle_closed(reason, Some(&description), Instant::now());
         }
     }
 
@@ -302,7 +311,12 @@ impl Task {
         // An attempt under way is dropped; a connection sends what is queued first.
         if let Link::Open(engine) = std::mem::replace(&mut self.link, Link::None) {
             self.closing.retain(|closing| !closing.is_finished());
-            self.closing.push(tokio::spawn(engine.close()));
+            let shared = Arc::clone(&self.shared);
+            self.closing.push(tokio::spawn(async move {
+                if !engine.close().await {
+                    shared.manager.lock().note_cut();
+                }
+            }));
         }
     }
 

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use support::{builder, next, quickly, serve, until};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use trunkline::{Admission, Auth, Io, Refusal};
 use trunkline_client::{
     Client, ConnectError, DisconnectReason, EmitError, Lifecycle, OfflineBuffer, Reconnection, Socket, State,
@@ -100,6 +100,46 @@ async fn a_refusal_tells_message_and_data_and_is_final() {
     assert!(!closed.is_active() && open.is_connected());
     let unknown = within("the refusal", client.of("/unknown").connected()).await.unwrap_err();
     assert_eq!(unknown, ConnectError::Refused { message: "Invalid namespace".into(), data: None });
+}
+
+/// To leave what is not entered yet ends the whole connection at the reference's server as at ours.
+#[tokio::test]
+async fn a_namespace_may_be_left_while_it_is_being_entered() {
+    let (io, mut received) = noting();
+    let (asks, mut asked) = mpsc::unbounded_channel();
+    io.of("/slow").check(move |_: Admission| {
+        let (go_on, may_go_on) = oneshot::channel::<()>();
+        asks.send(go_on).unwrap();
+        async move { may_go_on.await.map_err(|_| Refusal::new("the test is over")) }
+    });
+    let server = serve(&io);
+    let client = builder(&server).build().unwrap();
+    let other = client.of("/a");
+    within("the connection", other.connected()).await.unwrap();
+    let id = other.id();
+    let slow = client.of("/slow");
+    let first = within("the first check", asked.recv()).await.unwrap();
+    slow.disconnect();
+    slow.connect();
+    // What was sent until now has arrived.
+    other.emit("n", 1).unwrap();
+    within("the event", received.recv()).await.unwrap();
+    first.send(()).unwrap();
+    let second = within("the second check", asked.recv()).await.unwrap();
+    second.send(()).unwrap();
+    within("the connection", slow.connected()).await.unwrap();
+    let count = || io.of("/slow").sockets().len();
+    eventually("one socket", || count() == 1).await;
+    slow.disconnect();
+    slow.connect();
+    let third = within("the third check", asked.recv()).await.unwrap();
+    slow.disconnect();
+    other.emit("n", 2).unwrap();
+    within("the event", received.recv()).await.unwrap();
+    third.send(()).unwrap();
+    eventually("no socket", || count() == 0).await;
+    within("the connection", client.of("/b").connected()).await.unwrap();
+    assert_eq!(other.id(), id, "all on one connection");
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -393,7 +433,21 @@ async fn every_way_of_transport_carries_events() {
             assert_eq!(within("an event", received.recv()).await.unwrap(), ("/a".into(), number));
         }
         eventually("the final transport", || client.transport() == Some(expected)).await;
-        client.close().await;
+        socket.emit("n", 200).unwrap();
+        assert!(client.close().await, "all has left");
+        assert_eq!(within("the last event", received.recv()).await.unwrap(), ("/a".into(), 200));
+    }
+}
+
+#[tokio::test]
+async fn what_was_kept_while_offline_has_not_left_at_the_end() {
+    let server = serve(&Io::builder().shards(1).build());
+    for (emits, expected) in [(false, true), (true, false)] {
+        let client = builder(&server).auto_connect(false).build().unwrap();
+        if emits {
+            client.of("/").emit("n", 1).unwrap();
+        }
+        assert_eq!(within("the end", client.close()).await, expected);
     }
 }
 

@@ -7,8 +7,8 @@ mod support;
 use script::{Peer, Script, Scripted};
 use support::{next, quickly, until};
 use trunkline_client::{
-    Args, Builder, Client, ConnectError, Data, DisconnectReason, Lifecycle, Socket, State, TransportKind,
-    Value,
+    Args, Builder, Client, ConnectError, Data, DisconnectReason, Lifecycle, Reconnection, Reply, Socket,
+    State, TransportKind, Value,
 };
 use trunkline_testkit::within;
 
@@ -142,12 +142,42 @@ async fn a_namespace_that_is_never_answered_is_given_up() {
     let server = Scripted::start([Box::new(|peer: &mut Peer| {
         peer.open();
         assert_eq!(peer.text(), "40");
-        assert_eq!(peer.text(), "41");
-        peer.closed();
+        // To leave what was not entered would be a violation; the connection, which nobody needs now, says it all.
+        peer.closed_without_a_word();
     }) as Script]);
     let timeout = std::time::Duration::from_millis(300);
     let client = builder(&server).connect_timeout(timeout).build().unwrap();
     assert_eq!(within("the error", client.of("/").connected()).await, Err(ConnectError::Timeout));
+    server.finish();
+}
+
+/// Answers are bounded by what is read, so a server that asks and does not listen fills the last bound.
+#[tokio::test]
+async fn a_connection_that_is_given_up_for_its_answers_has_no_transport() {
+    let (end, ended) = std::sync::mpsc::channel::<()>();
+    let server = Scripted::start([Box::new(move |peer: &mut Peer| {
+        peer.admit(r#"{"sid":"a"}"#);
+        for id in 0..64 {
+            peer.send(&format!(r#"42{id}["more"]"#));
+        }
+        assert!(ended.recv().is_err(), "nothing is sent here");
+    }) as Script]);
+    let client = builder(&server).reconnection(Reconnection::none()).build().unwrap();
+    let socket = client.socket("/").build();
+    let mut changes = socket.lifecycle();
+    let answer = "x".repeat(1 << 20);
+    socket.on("more", move || {
+        let answer = answer.clone();
+        async move { Reply(answer) }
+    });
+    socket.connect();
+    let change = until(&mut changes, |change| matches!(change, Lifecycle::Disconnect { .. })).await;
+    let Lifecycle::Disconnect { reason, description } = change else { unreachable!() };
+    assert_eq!(reason, DisconnectReason::TransportError);
+    assert_eq!(description.as_deref(), Some("more to send than may be held"));
+    assert_eq!((client.is_open(), client.transport()), (false, None));
+    assert!(!client.close().await, "something was not sent");
+    drop(end);
     server.finish();
 }
 
@@ -277,9 +307,7 @@ async fn the_wire_is_that_of_the_reference() {
     }) as Script]);
     let client = builder(&server).build().unwrap();
     let socket = client.of("/");
-    socket.on("both", async |Args((first, second)): Args<(Value, Value)>| {
-        trunkline_client::Reply(Args((first, second)))
-    });
+    socket.on("both", async |Args((first, second)): Args<(Value, Value)>| Reply(Args((first, second))));
     within("the connection", socket.connected()).await.unwrap();
     socket.emit("none", ()).unwrap();
     socket.emit("two", Args((1, "x"))).unwrap();

@@ -143,13 +143,17 @@ impl<T> AckFuture<T> {
         sent: Result<(), EmitError>,
         timeout: Duration,
     ) -> Self {
+        let io = Arc::clone(&socket.namespace_core().io);
         let guard = ForgetOnDrop { socket, id, by_handler: false };
         let inner = Box::pin(async move {
             sent?;
             match tokio::time::timeout(timeout, receiver).await {
                 Ok(Ok(args)) => Ok(args),
                 Ok(Err(_)) => Err(AckError::Disconnected),
-                Err(_) => Err(AckError::Timeout),
+                Err(_) => {
+                    io.parts.metrics.ack_timeouts.add(1);
+                    Err(AckError::Timeout)
+                }
             }
         });
         Self { inner, guard, value: PhantomData }

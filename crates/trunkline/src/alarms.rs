@@ -139,18 +139,8 @@ pub(crate) async fn run(shard: Arc<Shard>) {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicUsize, Ordering};
-    use std::task::Wake;
-
     use super::*;
-
-    #[derive(Default)]
-    struct Woken(AtomicUsize);
-    impl Wake for Woken {
-        fn wake(self: Arc<Self>) {
-            self.0.fetch_add(1, Ordering::Relaxed);
-        }
-    }
+    use crate::woken::Woken;
 
     fn slot(index: u32) -> Slot {
         Slot { index, generation: 1 }
@@ -161,8 +151,7 @@ mod tests {
         let start = Instant::now();
         let at = |secs| start + Duration::from_secs(secs);
         let alarms = Alarms::new(start);
-        let (woken, mut due) = (Arc::new(Woken::default()), Vec::new());
-        let waker = Waker::from(Arc::clone(&woken));
+        let ((woken, waker), mut due) = (Woken::new(), Vec::new());
         alarms.set(slot(1), None, alarms.time(at(3)));
         alarms.set(slot(2), None, alarms.time(at(2)));
         alarms.set(slot(3), None, alarms.time(at(2)));
@@ -170,18 +159,18 @@ mod tests {
         assert_eq!(due, []);
 
         alarms.set(slot(1), Some(alarms.time(at(3))), alarms.time(at(4)));
-        assert_eq!(woken.0.load(Ordering::Relaxed), 0, "a later one does not move the first");
+        assert_eq!(woken.times(), 0, "a later one does not move the first");
         alarms.clear(slot(3), alarms.time(at(2)));
         assert!(matches!(alarms.take_due(at(2), &waker, &mut due), Next::At(first) if first == at(4)));
         assert_eq!(due, [slot(2)]);
 
         alarms.set(slot(4), None, alarms.time(at(3)));
-        assert_eq!(woken.0.load(Ordering::Relaxed), 1, "the first one comes sooner");
+        assert_eq!(woken.times(), 1, "the first one comes sooner");
         due.clear();
         assert!(matches!(alarms.take_due(at(9), &waker, &mut due), Next::Wait));
         assert_eq!(due, [slot(4), slot(1)]);
         alarms.end();
-        assert_eq!(woken.0.load(Ordering::Relaxed), 2);
+        assert_eq!(woken.times(), 2);
         assert!(matches!(alarms.take_due(at(9), &waker, &mut due), Next::End));
     }
 

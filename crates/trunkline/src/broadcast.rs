@@ -181,8 +181,8 @@ impl Broadcast {
         drop(tokio::time::timeout(timeout, done).await);
         let mut answers: std::collections::HashMap<_, _> = many.take().into_iter().collect();
         let result = asked.0.iter().map(|(socket, _)| {
-            let missing = if socket.is_connected() { AckError::Timeout } else { AckError::Disconnected };
-            let answer = answers.remove(socket.id()).unwrap_or(Err(missing)).and_then(|args| {
+            let answer = answers.remove(socket.id()).unwrap_or_else(|| Err(missing(socket)));
+            let answer = answer.and_then(|args| {
                 crate::extract::decode_answer(args.as_args()).map_err(|e| AckError::Decode(e.to_string()))
             });
             Answer { socket: socket.id().clone(), result: answer }
@@ -331,6 +331,15 @@ impl Broadcast {
     pub fn disconnect_sockets(self, close: bool) {
         self.sockets().iter().for_each(|socket| socket.disconnect(close));
     }
+}
+
+/// Why a receiver has not answered when the wait is over.
+fn missing(socket: &Socket) -> AckError {
+    if !socket.is_connected() {
+        return AckError::Disconnected;
+    }
+    socket.namespace_core().io.parts.metrics.ack_timeouts.add(1);
+    AckError::Timeout
 }
 
 impl std::fmt::Debug for Broadcast {

@@ -18,6 +18,7 @@ use crate::dynamic::Rule;
 use crate::engine::{EngineCore, SessionApp};
 use crate::handshake::query_pairs;
 use crate::io::IoCore;
+use crate::metrics::EntryBound;
 use crate::namespace::{Hold, NamespaceCore, Table};
 use crate::recovery::{Claim, NamespaceLog, Outcome};
 use crate::run::{Event, Panicked, Run, guard_poll};
@@ -159,6 +160,7 @@ impl Client {
                     None => None,
                 };
                 if auth.as_ref().is_some_and(|auth| auth.size() > MAX_AUTH) {
+                    self.io.parts.metrics.entry_refused(EntryBound::Auth);
                     self.refuse(packet.nsp, &Refusal::new("Auth payload too large"));
                     return Ok(());
                 }
@@ -211,8 +213,11 @@ impl Client {
         aside.pending += 1;
         aside.pending_bytes += args.size() + name.len() + EVENT_COST;
         let config = &self.io.config;
-        if aside.pending >= config.max_pending_events || aside.pending_bytes >= config.max_pending_bytes {
+        let is_full =
+            aside.pending >= config.max_pending_events || aside.pending_bytes >= config.max_pending_bytes;
+        if is_full && !self.full {
             self.full = true;
+            self.io.parts.metrics.reading_stopped.add(1);
         }
         self.session.engine.budget.add(args.size() + name.len() + EVENT_COST);
         self.queue(index, Event::Message { name: name.into(), id, args }, cx);
@@ -296,11 +301,14 @@ impl Client {
 
     /// A client asks to enter a namespace.
     fn enter(&mut self, name: &str, auth: Option<OwnedArgs>, cx: &mut Context<'_>) {
+        let metrics = &self.io.parts.metrics;
         if name.len() > MAX_NAMESPACE {
+            metrics.entry_refused(EntryBound::Name);
             return self.refuse(name, &Refusal::new(INVALID_NAMESPACE));
         }
         let inside = self.sockets.iter().filter(|e| !e.gone || e.run.is_some()).count();
         if inside + self.entering().len() >= self.io.config.max_namespaces {
+            metrics.entry_refused(EntryBound::Count);
             return self.refuse(name, &Refusal::new("Too many namespaces"));
         }
         let namespace: Arc<str> = Arc::from(name);

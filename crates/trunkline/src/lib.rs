@@ -24,6 +24,7 @@
 //! | handle what clients repeat once | [`Namespace::once_by`] |
 //! | have clients recovered after a broken connection | [`Recovery`] |
 //! | let a room's events be read over HTTP | [`History`] |
+//! | compute long in a handler | [`blocking`], [`IoBuilder::handlers_on`] |
 //! | send to one, to many | [`Socket::emit`], [`Broadcast`] |
 //! | say what slow readers may miss | [`SlowReaders`] |
 //! | serve beside HTTP routes | [`Io::layer`], [`serve`] |
@@ -36,6 +37,7 @@ pub mod testing;
 mod ack;
 mod admission;
 mod alarms;
+mod blocking;
 mod broadcast;
 mod client;
 mod client_bundle;
@@ -74,9 +76,12 @@ mod transport;
 mod turn;
 mod uring;
 mod wire;
+#[cfg(test)]
+mod woken;
 
 pub use ack::{Ack, AckFuture};
 pub use admission::{Admission, Purpose, Refusal};
+pub use blocking::blocking;
 pub use broadcast::{Answer, Broadcast, IntoRooms, RemoteSocket};
 pub use config::{ConnectionError, Cookie, Transport};
 pub use cors::Cors;

@@ -52,17 +52,44 @@ impl ShardCounters {
 pub(crate) struct Metrics {
     pub(crate) sessions_opened: Counter,
     pub(crate) upgrades: Counter,
+    pub(crate) upgrades_timed_out: Counter,
     pub(crate) violations: Counter,
     pub(crate) refused: Counter,
     pub(crate) handler_panics: Counter,
     pub(crate) handler_errors: Counter,
     pub(crate) slow_handlers: Counter,
+    pub(crate) reading_stopped: Counter,
+    pub(crate) ack_timeouts: Counter,
     pub(crate) log_failures: Counter,
     pub(crate) repeats: Counter,
     closed: [Counter; 8],
     streams: [Counter; Way::ALL.len()],
     recoveries: [Counter; 5],
+    entries_refused: [Counter; 3],
     pub(crate) history: HistoryMetrics,
+}
+
+/// The bound at which a client is not let into a namespace.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum EntryBound {
+    /// What CONNECT sends as auth is too large.
+    Auth,
+    /// It is in as many as a client may be in.
+    Count,
+    /// The name is too long.
+    Name,
+}
+
+impl EntryBound {
+    const ALL: [Self; 3] = [Self::Auth, Self::Count, Self::Name];
+
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Auth => "auth",
+            Self::Count => "count",
+            Self::Name => "name",
+        }
+    }
 }
 
 /// How history is read.
@@ -123,6 +150,10 @@ impl Metrics {
         self.recoveries[outcome as usize].add(1);
     }
 
+    pub(crate) fn entry_refused(&self, bound: EntryBound) {
+        self.entries_refused[bound as usize].add(1);
+    }
+
     pub(crate) fn closed(&self, reason: CloseReason) {
         self.closed[index(reason)].add(1);
     }
@@ -154,6 +185,8 @@ pub struct Snapshot {
     pub sessions_opened: u64,
     /// Sessions that changed from polling to WebSocket.
     pub upgrades: u64,
+    /// Upgrades given up because they took longer than `upgrade_timeout`; polling went on.
+    pub upgrades_timed_out: u64,
     /// Requests refused before a session was opened.
     pub refused: u64,
     /// Rules of the protocols broken by clients.
@@ -184,6 +217,10 @@ pub struct Snapshot {
     pub handler_errors: u64,
     /// Polls of a handler that took longer than 50 ms.
     pub slow_handlers: u64,
+    /// Times that reading from a client stopped, because `max_pending_events` or `max_pending_bytes` of its events waited.
+    pub reading_stopped: u64,
+    /// Acknowledgements that did not come in time, each receiver of a broadcast by itself.
+    pub ack_timeouts: u64,
     /// Logs that could not be opened or written, and live in memory alone.
     pub log_failures: u64,
     /// Events that were repeats: answered again, not handled again.
@@ -200,6 +237,9 @@ pub struct Snapshot {
     /// that they missed are kept), `foreign` (their offset is none of this server's), `bytes` (they missed more than a send
     /// buffer takes).
     pub recoveries: Vec<(&'static str, u64)>,
+    /// Clients not let into a namespace at a bound: `auth` (what they sent with it is too large), `count` (they are in
+    /// `max_namespaces` already), `name` (it is too long).
+    pub entries_refused: Vec<(&'static str, u64)>,
     /// Requests for history, by how they were answered: `poll` (at once), `wait`, `stream`.
     pub history_requests: Vec<(&'static str, u64)>,
     /// Requests for history that wait or stream (gauge).
@@ -217,11 +257,14 @@ impl Snapshot {
         Self {
             sessions_opened: metrics.sessions_opened.get(),
             upgrades: metrics.upgrades.get(),
+            upgrades_timed_out: metrics.upgrades_timed_out.get(),
             refused: metrics.refused.get(),
             violations: metrics.violations.get(),
             handler_panics: metrics.handler_panics.get(),
             handler_errors: metrics.handler_errors.get(),
             slow_handlers: metrics.slow_handlers.get(),
+            reading_stopped: metrics.reading_stopped.get(),
+            ack_timeouts: metrics.ack_timeouts.get(),
             log_failures: metrics.log_failures.get(),
             repeats: metrics.repeats.get(),
             closed: REASONS.iter().map(|r| (r.as_str(), metrics.closed[index(*r)].get())).collect(),
@@ -229,6 +272,10 @@ impl Snapshot {
             recoveries: Outcome::ALL
                 .iter()
                 .map(|o| (o.as_str(), metrics.recoveries[*o as usize].get()))
+                .collect(),
+            entries_refused: EntryBound::ALL
+                .iter()
+                .map(|b| (b.as_str(), metrics.entries_refused[*b as usize].get()))
                 .collect(),
             history_requests: HistoryKind::ALL
                 .iter()
@@ -255,7 +302,7 @@ impl Snapshot {
     /// The Prometheus text exposition format.
     pub fn prometheus(&self) -> String {
         let mut out = String::new();
-        let rows: [(&str, &str, &str, u64); 26] = [
+        let rows: [(&str, &str, &str, u64); 29] = [
             ("sessions", "gauge", "Open Engine.IO sessions.", self.sessions),
             (
                 "websocket_sessions",
@@ -273,6 +320,12 @@ impl Snapshot {
             ),
             ("sessions_opened_total", "counter", "Sessions opened.", self.sessions_opened),
             ("upgrades_total", "counter", "Sessions that changed from polling to WebSocket.", self.upgrades),
+            (
+                "upgrades_timed_out_total",
+                "counter",
+                "Upgrades given up because they took too long.",
+                self.upgrades_timed_out,
+            ),
             ("refused_total", "counter", "Requests refused before a session was opened.", self.refused),
             ("violations_total", "counter", "Protocol rules broken by clients.", self.violations),
             ("packets_in_total", "counter", "Messages received.", self.packets_in),
@@ -300,6 +353,18 @@ impl Snapshot {
             ("history_gaps_total", "counter", "Gaps told by history.", self.history_gaps),
             ("history_lagged_total", "counter", "Readers of history ended for lagging.", self.history_lagged),
             ("slow_handlers_total", "counter", "Handler polls over 50 ms.", self.slow_handlers),
+            (
+                "reading_stopped_total",
+                "counter",
+                "Times that reading stopped because too much waited for handlers.",
+                self.reading_stopped,
+            ),
+            (
+                "ack_timeouts_total",
+                "counter",
+                "Acknowledgements that did not come in time.",
+                self.ack_timeouts,
+            ),
             ("log_failures_total", "counter", "Logs that could not be opened or written.", self.log_failures),
             ("repeats_total", "counter", "Repeated events that were answered again only.", self.repeats),
         ];
@@ -332,11 +397,54 @@ impl Snapshot {
         }
         let _ = writeln!(
             out,
+            "# HELP trunkline_entries_refused_total Clients not let into a namespace, by bound.\n# TYPE trunkline_entries_refused_total counter"
+        );
+        for (bound, count) in &self.entries_refused {
+            let _ = writeln!(out, "trunkline_entries_refused_total{{bound=\"{bound}\"}} {count}");
+        }
+        let _ = writeln!(
+            out,
             "# HELP trunkline_history_requests_total Requests for history, by kind.\n# TYPE trunkline_history_requests_total counter"
         );
         for (kind, count) in &self.history_requests {
             let _ = writeln!(out, "trunkline_history_requests_total{{kind=\"{kind}\"}} {count}");
         }
         out
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_text_describes_each_metric_once_and_gives_its_values() {
+        let metrics = Metrics::default();
+        metrics.upgrades_timed_out.add(2);
+        metrics.reading_stopped.add(3);
+        metrics.ack_timeouts.add(4);
+        metrics.entry_refused(EntryBound::Count);
+        let text = Snapshot::of(&metrics).prometheus();
+        for line in [
+            "trunkline_upgrades_timed_out_total 2",
+            "trunkline_reading_stopped_total 3",
+            "trunkline_ack_timeouts_total 4",
+            "trunkline_entries_refused_total{bound=\"auth\"} 0",
+            "trunkline_entries_refused_total{bound=\"count\"} 1",
+            "trunkline_entries_refused_total{bound=\"name\"} 0",
+        ] {
+            assert!(text.lines().any(|it| it == line), "{line}:\n{text}");
+        }
+        let mut described = std::collections::HashSet::new();
+        for line in text.lines() {
+            let words: Vec<_> = line.split([' ', '{']).collect();
+            match words[..] {
+                ["#", "TYPE", name, kind] => {
+                    assert!(described.insert(name) && ["counter", "gauge"].contains(&kind), "{line}");
+                }
+                ["#", "HELP", ..] => {}
+                _ => assert!(described.contains(words[0]), "{line}"),
+            }
+        }
     }
 }

@@ -28,7 +28,7 @@ use crate::history::Address;
 use crate::run::{guard, guard_poll};
 use crate::service::Payload;
 use crate::session::{Command, PostBody, Session};
-use crate::shard::NoPoll;
+use crate::shard::{NoPoll, Polled};
 use crate::transport::polling::{self, Encoding, Style};
 use crate::transport::stream::{self, Opened};
 use crate::transport::tcp_io::HoldHead;
@@ -185,8 +185,8 @@ fn refuse(core: &EngineCore, refusal: &Refusal, is_upgrade: bool) -> Response<By
             (polling::refusal(violation), violation.code(), violation.message(), violation.context_name())
         }
         Refusal::Origin => {
-            let forbidden = Violation::Forbidden { message: "Origin not allowed".into() };
-            (polling::refusal(&forbidden), Some(4), "Origin not allowed".into(), "ORIGIN_NOT_ALLOWED")
+            let forbidden = &Violation::ORIGIN_NOT_ALLOWED;
+            (polling::refusal(forbidden), forbidden.code(), forbidden.message(), "ORIGIN_NOT_ALLOWED")
         }
         Refusal::Unavailable => {
             let mut response = empty(StatusCode::SERVICE_UNAVAILABLE);
@@ -376,10 +376,9 @@ fn change_headers(core: &EngineCore, headers: &mut HeaderMap, handshake: &Handsh
 // --- polling requests of a session ---------------------------------------------------------------------------------
 
 fn get(frame: Frame, session: Arc<Session>, style: Style) -> Answer {
-    let (sender, receiver) = oneshot::channel();
-    match session.shard.with(|state| state.poll(session.slot, sender)) {
-        Ok(Some(queue)) => frame.now(Ok(poll_answer(&session, &queue, &style))),
-        Ok(None) => {
+    match session.shard.with(|state| state.poll(session.slot)) {
+        Ok(Polled::Now(queue)) => frame.now(Ok(poll_answer(&session, &queue, &style))),
+        Ok(Polled::Later(receiver)) => {
             // Made here: an answer that is never polled must not leave a request waiting.
             let mut guard = AbortGuard { session, reason: Some(Violation::GetAborted) };
             Answer::later(async move {

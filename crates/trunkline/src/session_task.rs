@@ -725,7 +725,13 @@ impl SessionTask {
                     self.machine.handle_transport_closed(CloseReason::InboundOverflow);
                 }
             }
-            _ => self.machine.handle_timeout(now),
+            _ => {
+                let was_upgrading = self.machine.is_upgrading();
+                self.machine.handle_timeout(now);
+                if was_upgrading && !self.machine.is_upgrading() && self.machine.state() == eio::State::Open {
+                    self.session.engine.metrics.upgrades_timed_out.add(1);
+                }
+            }
         }
         self.drain(cx);
     }

@@ -13,6 +13,7 @@ use std::time::Instant;
 
 use parking_lot::Mutex;
 use slab::Slab;
+use tokio::sync::oneshot;
 
 use crate::alarms::Alarms;
 use crate::clock;
@@ -77,6 +78,8 @@ pub(crate) struct State {
     pub(crate) rooms: Rooms,
     /// Outboxes in mode `Dirty`, and some that were.
     pub(crate) dirty: Dirty,
+    /// So many sessions may still write their one packet themselves: then the flusher looks whether there is a crowd ([`crate::flush::own`]).
+    pub(crate) lone: u8,
     /// Outboxes in which all that waits has to wait for a log.
     pub(crate) held: Vec<Slot>,
     /// The flusher's waker while it sleeps.
@@ -128,6 +131,7 @@ impl Shard {
                 outboxes: Slab::new(),
                 rooms: Rooms::default(),
                 dirty: Dirty::default(),
+                lone: 0,
                 held: Vec::new(),
                 flusher: None,
                 budget,
@@ -303,9 +307,8 @@ impl State {
         }
     }
 
-    /// A polling GET has come. `Ok(Some(..))`: what waited, to be answered at once. `Ok(None)`: `sender` is kept
-    /// until there is something.
-    pub(crate) fn poll(&mut self, slot: Slot, sender: PollSender) -> Result<Option<Queue>, NoPoll> {
+    /// A polling GET has come.
+    pub(crate) fn poll(&mut self, slot: Slot) -> Result<Polled, NoPoll> {
         let Some(outbox) = self.get(slot) else { return Err(NoPoll::Closed) };
         match outbox.sink {
             Sink::Poll(_) => return Err(NoPoll::Overlap),
@@ -318,13 +321,14 @@ impl State {
             outbox.wake_drained();
         }
         if queue.is_empty() {
+            let (sender, receiver) = oneshot::channel();
             outbox.sink = Sink::Poll(sender);
             if outbox.held {
                 self.hold(slot);
             }
-            return Ok(None);
+            return Ok(Polled::Later(receiver));
         }
-        Ok(Some(queue))
+        Ok(Polled::Now(queue))
     }
 
     /// The session changes to another transport; the GET that may wait is given back.
@@ -452,6 +456,14 @@ fn enqueue(
         }
     }
     Push::Taken
+}
+
+/// What a GET gets.
+pub(crate) enum Polled {
+    /// What waited for it.
+    Now(Queue),
+    /// Nothing waits: it is told when something comes.
+    Later(oneshot::Receiver<Queue>),
 }
 
 /// Why a GET cannot wait (reference/socketio.md 1.3).

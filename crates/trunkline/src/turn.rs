@@ -56,29 +56,20 @@ pub(crate) fn defers(shard: &Shard) -> bool {
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
-    use std::sync::atomic::{AtomicUsize, Ordering};
-    use std::task::{Wake, Waker};
 
     use super::*;
     use crate::outbox::Sink;
     use crate::shard::Class;
     use crate::uring::Batches;
     use crate::wire::{Budget, Packet, Wire};
-
-    #[derive(Default)]
-    struct Flusher(AtomicUsize);
-    impl Wake for Flusher {
-        fn wake(self: Arc<Self>) {
-            self.0.fetch_add(1, Ordering::Relaxed);
-        }
-    }
+    use crate::woken::Woken;
 
     /// A shard whose flusher sleeps, and an outbox that is written by its session's task.
-    fn shard() -> (Arc<Shard>, Arc<Flusher>, crate::shard::Slot) {
+    fn shard() -> (Arc<Shard>, Arc<Woken>, crate::shard::Slot) {
         let shard = Shard::new(0, 1_000, Budget::new(1_000_000), Batches::default());
-        let flusher = Arc::new(Flusher::default());
+        let (flusher, waker) = Woken::new();
         let slot = shard.with(|state| {
-            state.flusher = Some(Waker::from(Arc::clone(&flusher)));
+            state.flusher = Some(waker);
             state.open(Wire::Ws4, Sink::Task)
         });
         (shard, flusher, slot)
@@ -89,9 +80,9 @@ mod tests {
         let (shard, flusher, slot) = shard();
         let turn = Turn::begin(&shard);
         shard.push(slot, &Packet::control("2"), Class::Control);
-        assert_eq!(flusher.0.load(Ordering::Relaxed), 0);
+        assert_eq!(flusher.times(), 0);
         drop(turn);
-        assert_eq!(flusher.0.load(Ordering::Relaxed), 1);
+        assert_eq!(flusher.times(), 1);
     }
 
     #[test]
@@ -100,14 +91,14 @@ mod tests {
         let (other, _, _) = self::shard();
         let _other = Turn::begin(&other);
         shard.push(slot, &Packet::control("2"), Class::Control);
-        assert_eq!(flusher.0.load(Ordering::Relaxed), 1, "another shard's flusher");
+        assert_eq!(flusher.times(), 1, "another shard's flusher");
 
         let (shard, flusher, slot) = self::shard();
         let _turn = Turn::begin(&shard);
         std::thread::scope(|scope| {
             scope.spawn(|| shard.push(slot, &Packet::control("2"), Class::Control));
         });
-        assert_eq!(flusher.0.load(Ordering::Relaxed), 1, "an emit from another thread");
+        assert_eq!(flusher.times(), 1, "an emit from another thread");
     }
 
     #[test]
@@ -117,6 +108,6 @@ mod tests {
         shard.push(slot, &Packet::control("2"), Class::Control);
         assert!(shard.with(|state| state.dirty.take_only(slot)));
         drop(turn);
-        assert_eq!(flusher.0.load(Ordering::Relaxed), 0);
+        assert_eq!(flusher.times(), 0);
     }
 }

@@ -100,6 +100,7 @@ async fn a_wait_ends_by_timeout_and_a_late_answer_is_ignored() {
     let answer = socket.timeout(SHORT).emit_with_ack::<u8>("q", ());
     let event = client.recv().await.unwrap();
     assert_eq!(answer.await, Err(AckError::Timeout));
+    assert_eq!(io.metrics().ack_timeouts, 1);
     event.answer(1).unwrap();
     let next = socket.emit_with_ack::<u8>("q", ());
     client.recv().await.unwrap().answer(2).unwrap();
@@ -179,6 +180,7 @@ async fn a_broadcast_collects_the_answers_that_come() {
     assert!(matches!(of(wrong), Err(AckError::Decode(_))));
     assert_eq!(of(silent), Err(AckError::Timeout));
     assert_eq!(of(leaving), Err(AckError::Disconnected));
+    assert_eq!(io.metrics().ack_timeouts, 1, "the silent one's");
 }
 
 #[tokio::test]

@@ -128,6 +128,7 @@ async fn at_the_bound_of_waiting_events_reading_stops_and_nothing_is_lost() {
     let held = io.metrics().memory;
     assert!(io.metrics().packets_in < 1_000, "reading has stopped: {}", io.metrics().packets_in);
     assert!(held > 0 && held < 200_000, "{held}");
+    assert_eq!(io.metrics().reading_stopped, 1);
     gate.0.add_permits(EVENTS as usize);
     eventually("all events", || count.0.load(Ordering::Relaxed) == EVENTS).await;
     assert_eq!(io.metrics().handler_panics, 0);
@@ -145,6 +146,7 @@ async fn the_bound_in_bytes_counts_too() {
     }
     settle().await;
     assert!(io.metrics().packets_in < 100, "{}", io.metrics().packets_in);
+    assert_eq!(io.metrics().reading_stopped, 1);
     gate.0.add_permits(200);
     eventually("all events", || io.metrics().packets_in == 201).await;
 }
@@ -235,6 +237,7 @@ async fn events_without_a_handler_cost_nothing() {
         client.emit("nobody", n).unwrap();
     }
     eventually("all events", || io.metrics().packets_in == 1001).await;
+    assert_eq!(io.metrics().reading_stopped, 0);
     eventually("memory is given back", || io.metrics().memory == 0).await;
 }
 

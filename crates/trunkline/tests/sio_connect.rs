@@ -192,8 +192,21 @@ async fn a_client_enters_at_most_so_many_namespaces() {
     let client = Client::connect(&io, "/n-1", None).await.unwrap();
     let second = client.enter("/n-2", None).await.unwrap();
     assert_eq!(client.enter("/n-3", None).await.err(), Some(refused("Too many namespaces", None)));
+    assert_eq!(io.metrics().entries_refused, [("auth", 0), ("count", 1), ("name", 0)]);
     second.disconnect();
     client.enter("/n-3", None).await.expect("there is room again");
+}
+
+#[tokio::test]
+async fn what_is_sent_with_connect_has_at_most_16_kib() {
+    let (io, _) = logged();
+    let auth = |bytes: usize| Some(json!({ "token": "x".repeat(bytes) }));
+    Client::connect(&io, "/", auth(16_000)).await.expect("fits");
+    assert_eq!(
+        Client::connect(&io, "/", auth(17_000)).await.err(),
+        Some(refused("Auth payload too large", None))
+    );
+    assert_eq!(io.metrics().entries_refused, [("auth", 1), ("count", 0), ("name", 0)]);
 }
 
 #[tokio::test]

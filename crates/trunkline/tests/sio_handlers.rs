@@ -2,14 +2,17 @@
 
 mod sio_support;
 
+use std::sync::{Arc, Mutex};
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use sio_support::{Log, log_disconnects, logged};
+use sio_support::{Log, log_disconnects, logged, logged_with};
 use trunkline::testing::Client;
 use trunkline::{
     Ack, Args, Auth, Data, DisconnectReason, EventName, Extension, ExtractError, HandlerError, Io, Reply,
     Socket, State,
 };
+use trunkline_testkit::eventually;
 
 async fn ask(client: &Client, event: &str, args: impl Serialize) -> Value {
     client.emit_with_ack(event, args).await.unwrap()
@@ -186,7 +189,7 @@ async fn panics_in_hooks_and_lifecycle_handlers_end_nothing() {
     client.emit_with_ack::<()>("join", ()).await.unwrap();
     assert_eq!(client.recv_event::<u8>("joined").await.unwrap(), 1);
     client.close();
-    trunkline_testkit::eventually("the end", || io.session_count() == 0).await;
+    eventually("the end", || io.session_count() == 0).await;
     assert!(io.of("/").rooms().is_empty());
 }
 
@@ -361,4 +364,31 @@ async fn a_runtime_of_ones_own_runs_the_handlers() {
     client.close();
     assert_eq!(log.next().await, "transport close");
     runtime.shutdown_background();
+}
+
+/// What blocking work waits for.
+#[derive(Clone)]
+struct Go(Arc<Mutex<std::sync::mpsc::Receiver<u8>>>);
+
+/// On the test's one thread: work that held it would wait for ever.
+#[tokio::test]
+async fn blocking_work_holds_up_nobody_else_and_its_panic_ends_that_call() {
+    let (go, gone) = std::sync::mpsc::channel();
+    let (io, log) = logged_with(|builder| builder.state(Go(Arc::new(Mutex::new(gone)))));
+    io.of("/")
+        .on("work", async |State(Go(gone)): State<Go>| {
+            Reply(trunkline::blocking(move || gone.lock().unwrap().recv().unwrap()).await)
+        })
+        .on("panic", async || trunkline::blocking(|| boom("on a thread of the pool")).await)
+        .on("live", async || {});
+    let busy = Client::connect(&io, "/", None).await.unwrap();
+    let other = Client::connect(&io, "/", None).await.unwrap();
+    let answer = busy.emit_with_ack::<u8>("work", ());
+    eventually("the work", || io.metrics().packets_in == 3).await;
+    assert_eq!(ask(&other, "panic", ()).await, error("internal error"));
+    assert_eq!(log.next().await, "panic in panic: the handler panicked");
+    other.emit_with_ack::<()>("live", ()).await.unwrap();
+    go.send(7).unwrap();
+    assert_eq!(answer.await, Ok(7));
+    assert_eq!((io.metrics().handler_panics, io.metrics().slow_handlers), (1, 0));
 }

@@ -12,7 +12,7 @@ use trunkline::{
     Admission, Binary, Cors, Data, History, Io, IoBuilder, Namespace, Purpose, Recovery, Refusal, Socket,
     State,
 };
-use trunkline_testkit::{Conn, Http, Request, Response, TestServer, eventually, within};
+use trunkline_testkit::{Conn, Http, Request, Response, TestServer, eventually, uring, within};
 
 struct Rig {
     io: Io,
@@ -25,7 +25,7 @@ fn rig(history: History) -> Rig {
 }
 
 fn rig_with(history: History, recovery: Recovery, configure: impl FnOnce(IoBuilder) -> IoBuilder) -> Rig {
-    let io = configure(Io::builder().shards(2)).build();
+    let io = configure(Io::builder().uring(uring()).shards(2)).build();
     let ns = io.of("/").recovery(recovery).history(history);
     let server = serve(&io, 2);
     Rig { io, ns, server }
@@ -519,7 +519,8 @@ struct Token {
 
 #[tokio::test]
 async fn the_namespaces_checks_and_the_histories_own_decide() {
-    let io = Io::builder().shards(1).state(Members("lobby")).recovery(Recovery::memory()).build();
+    let io =
+        Io::builder().uring(uring()).shards(1).state(Members("lobby")).recovery(Recovery::memory()).build();
     io.of("/")
         .check(async |admission: Admission| match admission.auth::<Token>() {
             Some(sent) if sent.token == "letmein" => Ok(()),
@@ -584,8 +585,12 @@ async fn the_room_of_a_socket_is_not_read() {
 
 #[tokio::test]
 async fn namespaces_of_a_pattern_are_read_too() {
-    let io =
-        Io::builder().shards(1).recovery(Recovery::memory()).cleanup_empty_child_namespaces(true).build();
+    let io = Io::builder()
+        .uring(uring())
+        .shards(1)
+        .recovery(Recovery::memory())
+        .cleanup_empty_child_namespaces(true)
+        .build();
     io.of_pattern("/team-{name}").register(|ns| ns.history(History::public()));
     io.of_pattern("/mute-{name}");
     let server = serve(&io, 1);
@@ -610,7 +615,7 @@ async fn namespaces_of_a_pattern_are_read_too() {
 async fn who_asks_makes_no_logs_but_finds_those_of_before() {
     let folder = std::env::temp_dir().join(format!("trunkline-history-{}", std::process::id()));
     let open = || {
-        let io = Io::builder().shards(1).recovery(Recovery::file(&folder)).build();
+        let io = Io::builder().uring(uring()).shards(1).recovery(Recovery::file(&folder)).build();
         io.of_pattern("/team-{name}").register(|ns| ns.history(History::public()));
         io
     };
@@ -699,7 +704,7 @@ async fn every_error_says_what_is_wrong_and_carries_its_cors_headers() {
 
 #[tokio::test]
 async fn without_history_the_path_is_the_engines() {
-    let io = Io::builder().shards(1).recovery(Recovery::memory()).build();
+    let io = Io::builder().uring(uring()).shards(1).recovery(Recovery::memory()).build();
     let server = serve(&io, 1);
     let mut http = Http::connect(server.address).await;
     let answer = http.request(&Request::get(EVENTS)).await;
@@ -709,7 +714,7 @@ async fn without_history_the_path_is_the_engines() {
     let open = http.request(&get("EIO=4&transport=polling")).await;
     assert!(open.text().starts_with("0{"), "{open:?}");
     // And a namespace that keeps nothing has none.
-    let io = Io::builder().shards(1).build();
+    let io = Io::builder().uring(uring()).shards(1).build();
     io.of("/").history(History::public());
     let server = serve(&io, 1);
     assert_eq!(Http::connect(server.address).await.request(&get("")).await.status, 404);

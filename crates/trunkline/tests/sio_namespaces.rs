@@ -38,6 +38,7 @@ async fn a_name_has_at_most_256_bytes() {
     assert!(Client::connect(&io, &format!("/{}", "n".repeat(255)), None).await.is_ok());
     assert!(is_invalid(Client::connect(&io, &format!("/{}", "n".repeat(256)), None).await));
     assert_eq!(io.namespaces().len(), 2, "/ and the first of the two");
+    assert_eq!(io.metrics().entries_refused, [("auth", 0), ("count", 0), ("name", 1)]);
 }
 
 #[tokio::test]

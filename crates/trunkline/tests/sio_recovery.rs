@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use sio_support::{log_disconnects, logged, logged_with, settle};
 use trunkline::testing::{Client, End};
 use trunkline::{Args, Durability, Io, Namespace, Recovery, Refusal, Rewind};
+use trunkline_testkit::{Polling, TestServer, uring};
 
 /// A client with what it needs to come back.
 struct Page {
@@ -842,11 +843,11 @@ async fn an_empty_namespace_of_a_pattern_goes_where_nothing_else_happens() {
 #[tokio::test]
 async fn polling_and_websocket_clients_get_what_waited_for_the_disk_in_order() {
     let folder = Folder::new();
-    let io = Io::builder().path("/engine.io").shards(2).build();
+    let io = Io::builder().uring(uring()).path("/engine.io").shards(2).build();
     let ns = io.of("/").recovery(Recovery::file(&folder.0).durability(Durability::Synced));
     let mut page = Page::open(&io, json!({})).await;
-    let server = trunkline_testkit::TestServer::start(1, io.service());
-    let mut polling = trunkline_testkit::Polling::open(server.address).await;
+    let server = TestServer::start(1, io.service());
+    let mut polling = Polling::open(server.address).await;
     polling.send("40").await;
     while ns.socket_count() < 2 {
         tokio::task::yield_now().await;

@@ -94,6 +94,57 @@ async fn few_receivers_are_written_one_by_one() {
     assert_eq!(io.metrics().uring_sends, 0);
 }
 
+/// Set in the process that may open [`FILES`] only.
+#[cfg(unix)]
+const CHILD: &str = "TRUNKLINE_TEST_URING_REFUSED";
+#[cfg(unix)]
+const FILES: usize = 1_000;
+
+/// A ring is a file: who may open no more gets none.
+#[cfg(unix)]
+#[test]
+fn where_it_is_refused_a_line_says_so_and_the_room_is_told_all_the_same() {
+    if std::env::var_os(CHILD).is_some() {
+        return refused();
+    }
+    let mut shell = std::process::Command::new("sh");
+    shell.args(["-c", &format!("ulimit -n {FILES} && exec \"$0\" \"$@\"")]);
+    shell.arg(std::env::current_exe().unwrap()).args(["--exact", "--nocapture"]);
+    shell.arg("where_it_is_refused_a_line_says_so_and_the_room_is_told_all_the_same");
+    let output = shell.env(CHILD, "yes").output().unwrap();
+    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success() && out.contains("1 passed"), "{out}{err}");
+    let said = |level: &str| {
+        out.lines().filter(|line| line.contains(level) && line.contains("reason=no io_uring: ")).count()
+    };
+    // What may be missing is no error; what is required and goes is one.
+    assert_eq!((said("INFO"), said("ERROR")), (1, usize::from(Uring::on().is_ok())), "{out}");
+}
+
+#[cfg(unix)]
+fn refused() {
+    tracing_subscriber::fmt().with_ansi(false).init();
+    let required = Uring::on().ok();
+    let mut files = Vec::new();
+    while let Ok(file) = std::fs::File::open("/dev/null") {
+        files.push(file);
+        assert!(files.len() < FILES, "the limit does not hold");
+    }
+    assert!(Uring::on().is_err());
+    let ios: Vec<Io> = [Some(Uring::auto()), required]
+        .into_iter()
+        .flatten()
+        .map(|uring| Io::builder().uring(uring.from_receivers(1)).shards(2).build())
+        .collect();
+    drop(files);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    for io in ios {
+        let server = serve(&io, 2);
+        runtime.block_on(broadcast(&io, &server, false));
+        assert_eq!(io.metrics().uring_sends, 0);
+    }
+}
+
 async fn broadcast(io: &Io, server: &TestServer, is_tls: bool) {
     io.of("/").on_connect(async |socket: Socket| socket.join("room")).on(
         "pub",

@@ -23,10 +23,6 @@ export class Engine extends Emitter<import("./types.js").EngineEvents, {}> {
     opts: any;
     /** Those that are known and possible here, in the order of preference. @type {string[]} */
     transports: string[];
-    pingInterval: any;
-    pingTimeout: any;
-    maxPayload: any;
-    upgrades: any[] | undefined;
     /**
      * Whether the server has been silent for too long, even if no timer has noticed yet.
      * @internal

@@ -74,11 +74,6 @@ export class Manager<ListenEvents extends import("./types.js").EventsMap = impor
      * @param {any} [options]
      */
     _write(frames: any[], options?: any): void;
-    /**
-     * Ends the connection for all sockets, without reconnection.
-     * @internal
-     */
-    _close(): void;
     #private;
 }
 export type Packet = import("./parser.js").Packet;

@@ -2,7 +2,7 @@
  * Whether a value travels as an attachment: ArrayBuffer, its views (Buffer too), Blob and File.
  * @param {any} value
  */
-export function isBinary(value: any): boolean;
+export function isBinary(value: any): value is ArrayBuffer | ArrayBufferView<ArrayBufferLike> | Blob;
 /** The version of the Socket.IO protocol that this client speaks. */
 export const protocol: 5;
 export const CONNECT: 0;

@@ -11,4 +11,4 @@ export function later(ms: number, run: () => void, unref?: boolean): () => void;
  */
 export function guard(run: () => void): void;
 /** Node.js, not a browser, a worker of one, or Electron's pages. */
-export const isNode: boolean;
+export const isNode: any;

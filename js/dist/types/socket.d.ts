@@ -84,6 +84,11 @@ export class Socket<ListenEvents extends EventsMap = import("./types.js").Defaul
     /** @param {AnyListener} [listener] */
     offAnyOutgoing(listener?: AnyListener): this;
     listenersAnyOutgoing(): any[];
+    /**
+     * @internal
+     * @param {Packet} packet of this namespace
+     */
+    _onPacket({ type, data, id }: Packet): void;
     #private;
 }
 export type EventsMap = import("./types.js").EventsMap;

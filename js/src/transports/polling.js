@@ -92,20 +92,19 @@ export class Polling extends Transport {
    * @param {Promise<string>} [payload]
    */
   async #request(method, payload) {
-    const { opts } = this;
     const { signal } = this.#abort;
-    const { fetch = globalThis.fetch, withCredentials, requestTimeout, extraHeaders } = opts;
+    const { fetch = globalThis.fetch, withCredentials, requestTimeout, extraHeaders, timestampRequests, cookies } = this.opts;
     let description;
     let context;
     try {
-      const response = await fetch(this._url("http", opts.timestampRequests !== false), {
+      const response = await fetch(this._url("http", timestampRequests !== false), {
         method,
         body: await payload,
-        headers: { ...extraHeaders, ...opts.cookies?._headers() },
+        headers: { ...extraHeaders, ...cookies?._headers() },
         credentials: withCredentials ? "include" : "same-origin",
         signal: requestTimeout ? AbortSignal.any([signal, AbortSignal.timeout(requestTimeout)]) : signal,
       });
-      opts.cookies?._keep(response);
+      cookies?._keep(response);
       const responseText = await response.text();
       if (response.ok) return responseText;
       description = response.status;

@@ -59,7 +59,7 @@ export class Transport extends Emitter {
     /** @type {Record<string, any>} */
     const query = { ...this.query, EIO: 4, transport: this.name };
     if (this._sid) query.sid = this._sid;
-    if (stamped) query[timestampParam] = Date.now().toString(36) + Math.random().toString(36).slice(2, 6);
+    if (stamped) query[timestampParam] = Math.random().toString(36).slice(2);
     return `${scheme}${address.secure ? "s" : ""}://${address.host}${path}?${encodeQuery(query)}`;
   }
 }

@@ -30,13 +30,11 @@ export class WebSocketTransport extends Transport {
     ws.onclose = (/** @type {any} */ context) => this._closed({ description: "websocket connection closed", context });
     ws.onerror = (/** @type {any} */ event) => this._failed("websocket error", event);
     ws.onmessage = (/** @type {any} */ { data }) => {
-      let packet;
       try {
-        packet = decodePacket(data);
+        this._emit("packet", decodePacket(data));
       } catch (error) {
-        return this._failed("parser error", error);
+        this._failed("parser error", error);
       }
-      this._emit("packet", packet);
     };
   }
 
@@ -51,9 +49,8 @@ export class WebSocketTransport extends Transport {
     this.readyState = "closed";
     const ws = this.#ws;
     if (!ws) return;
-    ws.onopen = ws.onclose = ws.onmessage = null;
     // Closing before the connection stands is an error to some implementations, and nobody's business any more.
-    ws.onerror = () => {};
+    ws.onopen = ws.onclose = ws.onmessage = ws.onerror = () => {};
     ws.close();
   }
 }

@@ -36,6 +36,8 @@ pub(crate) struct EngineConfig {
     pub(crate) request_timeout: Duration,
     /// From the start of one transport's attempt to the `open` packet. Default 20 s, the reference's `timeout`.
     pub(crate) connect_timeout: Duration,
+    /// How long what is queued may take to leave once the session is closed. Default 5 s.
+    pub(crate) close_timeout: Duration,
     /// The largest message that is accepted, in bytes, and half of the largest polling answer, which carries several.
     /// Default 16 MiB: servers send no more than their clients may hold, and none of known ones need more by default.
     pub(crate) max_payload: usize,
@@ -60,6 +62,7 @@ impl EngineConfig {
             proxy: None,
             request_timeout: Duration::from_secs(30),
             connect_timeout: Duration::from_secs(20),
+            close_timeout: Duration::from_secs(5),
             max_payload: 16 * 1024 * 1024,
             max_buffer: 16 * 1024 * 1024,
             websocket_worked: Arc::default(),

@@ -41,6 +41,8 @@ pub(crate) struct Engine {
     /// Why the probe or the session is about to end.
     probe_error: Option<ConnectError>,
     failure: Option<String>,
+    /// Whether the session ended with something unsent.
+    is_cut: bool,
     timer: Pin<Box<Sleep>>,
     timer_at: Option<Instant>,
 }
@@ -78,6 +80,15 @@ pub(super) enum Transport {
     Gone,
 }
 
+/// How far an orderly end has come.
+#[derive(Debug, Default)]
+struct Goodbye {
+    /// Whether the server was told.
+    told: bool,
+    /// Whether it has got what was queued before.
+    arrived: bool,
+}
+
 /// The WebSocket that may take over.
 enum Probe {
     Opening(Pin<Box<dyn Future<Output = Result<WebSocket, ConnectError>> + Send>>),
@@ -97,9 +108,10 @@ impl Engine {
             Transport::Polling(_) | Transport::Gone => TransportKind::Polling,
         };
         let now = moment();
+        let times = ClientConfig { close_timeout: endpoint.config.close_timeout, ..ClientConfig::default() };
         let mut engine = Self {
             endpoint,
-            session: ClientSession::new(ClientConfig::default(), &open, kind, now),
+            session: ClientSession::new(times, &open, kind, now),
             opened: open,
             transport,
             probe: None,
@@ -108,6 +120,7 @@ impl Engine {
             events: VecDeque::new(),
             probe_error: None,
             failure: None,
+            is_cut: false,
             timer: Box::pin(tokio::time::sleep_until(now.monotonic.into())),
             timer_at: Some(now.monotonic),
         };
@@ -183,12 +196,19 @@ impl Engine {
         self.session.has_expired(Moment { monotonic: now, wall: SystemTime::now() })
     }
 
-    /// Ends the session in order: what is queued leaves, then the server is told. Bounded by the machine's close timeout,
-    /// 5 s; what is received meanwhile is dropped.
-    pub(crate) async fn close(mut self) {
+    /// Whether the session ended with something unsent.
+    pub(crate) fn is_cut(&self) -> bool {
+        self.is_cut
+    }
+
+    /// Ends the session in order: what is queued leaves, then the server is told. Bounded by
+    /// [`EngineConfig::close_timeout`]; what is received meanwhile is dropped. Whether the server has got everything, so far
+    /// as it can be known.
+    pub(crate) async fn close(mut self) -> bool {
         self.session.handle_close(moment());
-        let mut told = false;
-        poll_fn(|cx| self.poll_close(cx, &mut told)).await;
+        let mut goodbye = Goodbye::default();
+        poll_fn(|cx| self.poll_close(cx, &mut goodbye)).await;
+        goodbye.arrived
     }
 
     /// The next thing that happens, all that a session does being done meanwhile. With [`Reading::Paused`] it gives no
@@ -241,7 +261,8 @@ impl Engine {
         }
     }
 
-    fn poll_close(&mut self, cx: &mut Context<'_>, told: &mut bool) -> Poll<()> {
+    fn poll_close(&mut self, cx: &mut Context<'_>, goodbye: &mut Goodbye) -> Poll<()> {
+        let Goodbye { told, arrived } = goodbye;
         loop {
             self.session.handle_timeout(moment());
             self.drain();
@@ -267,14 +288,16 @@ impl Engine {
                     continue;
                 }
                 Transport::Polling(_) if !*told => {
-                    *told = true;
+                    // Each request was answered.
+                    (*told, *arrived) = (true, true);
                     self.queue.push(Outgoing::Control("1"));
                     continue;
                 }
                 // The server answers the close frame; whatever comes before is dropped.
                 Transport::WebSocket(websocket) => match websocket.poll_frame(cx) {
                     Poll::Ready(Ok(_)) => continue,
-                    Poll::Ready(Err(_)) => {
+                    Poll::Ready(Err(end)) => {
+                        *arrived = matches!(end, TransportError::Closed { .. } | TransportError::Ended);
                         self.session.handle_flushed();
                         continue;
                     }
@@ -306,7 +329,8 @@ impl Engine {
                     polling.start_post(body);
                 }
                 let result = polling.poll_post(cx);
-                if result.is_ready() {
+                if let Poll::Ready(result) = &result {
+                    self.is_cut |= result.is_err() && self.posted > 0;
                     self.posted = 0;
                     self.session.handle_post_ended();
                 }
@@ -438,6 +462,7 @@ impl Engine {
                 // `poll_close` looks at what remains to be sent.
                 ClientOutput::Finish => {}
                 ClientOutput::Closed(reason) => {
+                    self.is_cut |= self.buffered() > 0;
                     self.transport = Transport::Gone;
                     self.probe = None;
                     self.events.push_back(EngineEvent::Closed(reason, self.failure.take()));

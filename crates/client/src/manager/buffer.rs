@@ -77,6 +77,10 @@ impl SendBuffer {
         self.pop().map(|kept| kept.message)
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.kept.is_empty()
+    }
+
     /// The ack ids of the events that wait here.
     pub(super) fn ids(&self) -> HashSet<u64> {
         self.kept.iter().filter_map(|kept| kept.id).collect()

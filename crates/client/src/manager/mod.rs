@@ -6,6 +6,7 @@
 
 mod backoff;
 mod buffer;
+mod entering;
 mod message;
 mod namespace;
 mod sending;
@@ -18,13 +19,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use serde::Deserialize;
 use trunkline_proto::eio::{Moment, TransportKind};
-use trunkline_proto::sio::{self, Decoder, Kind, Packet, Parser, RawArg, Violation, encode_client_connect};
+use trunkline_proto::sio::{self, Decoder, Parser, Violation};
 
 use self::backoff::Backoff;
 pub(crate) use self::message::{Asked, Emit, Message, NoAnswer, Nsp, Output};
-use self::namespace::{Early, Namespace, Stage};
+use self::namespace::{Namespace, Stage};
 use crate::config::{Limits, Reconnection, Sending};
 use crate::error::ConnectError;
 use crate::events::Lifecycle;
@@ -58,6 +58,8 @@ pub(crate) struct Manager<W> {
     skip_reconnect: bool,
     reconnect_at: Option<Instant>,
     is_shut: bool,
+    /// Whether something was queued that did not leave.
+    is_cut: bool,
     namespaces: Vec<Namespace<W>>,
     decoder: Decoder,
     attachments_deadline: Option<Instant>,
@@ -101,6 +103,7 @@ impl<W> Manager<W> {
             skip_reconnect: false,
             reconnect_at: None,
             is_shut: false,
+            is_cut: false,
             namespaces: Vec::new(),
             attachments_deadline: None,
             deadlines: BTreeSet::new(),
@@ -129,7 +132,8 @@ impl<W> Manager<W> {
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
         let stages = self.namespaces.iter().filter_map(Namespace::stage_deadline);
         let acks = self.deadlines.first().map(|(at, ..)| *at);
-        stages.chain(acks).chain(self.reconnect_at).chain(self.attachments_deadline).min()
+        let hopeless = self.namespaces.iter().filter_map(|namespace| namespace.hopeless);
+        stages.chain(hopeless).chain(acks).chain(self.reconnect_at).chain(self.attachments_deadline).min()
     }
 
     pub(crate) fn is_open(&self) -> bool {
@@ -138,6 +142,11 @@ impl<W> Manager<W> {
 
     pub(crate) fn is_shut(&self) -> bool {
         self.is_shut
+    }
+
+    /// Whether something was queued that did not leave, at any time.
+    pub(crate) fn is_cut(&self) -> bool {
+        self.is_cut
     }
 
     /// Whether the connection is there or will be without anybody's asking.
@@ -222,6 +231,7 @@ impl<W> Manager<W> {
         }
         namespace.active = true;
         namespace.was_asked = true;
+        namespace.hopeless = None;
         namespace.failure = None;
         if self.is_open() {
             self.enter(nsp, now);
@@ -234,12 +244,10 @@ impl<W> Manager<W> {
     pub(crate) fn disconnect(&mut self, nsp: Nsp) {
         let Some(namespace) = self.namespaces.get_mut(nsp.0) else { return };
         let was_active = namespace.active;
-        let entered = matches!(namespace.stage, Stage::Connected | Stage::Connecting { .. });
-        if entered && self.is_open() {
-            self.send_disconnect(nsp);
-        }
+        let is_connected = namespace.is_connected();
         self.deactivate(nsp);
-        if self.is_connected(nsp) {
+        if is_connected {
+            self.send_disconnect(nsp);
             self.leave(nsp, DisconnectReason::IoClientDisconnect, None);
         } else if was_active {
             self.fail(nsp, ConnectError::Closed);
@@ -317,10 +325,17 @@ impl<W> Manager<W> {
             return;
         }
         // What was not handed over is lost with the connection.
+        self.is_cut |=
+            self.outputs.iter().any(|output| matches!(output, Output::Send { is_event: true, .. }));
         self.outputs.retain(|output| !matches!(output, Output::Send { .. }));
         self.unsent = 0;
         self.lose(reason, description);
         self.reconnect(None, now);
+    }
+
+    /// Something that the transport had taken did not leave.
+    pub(crate) fn note_cut(&mut self) {
+        self.is_cut = true;
     }
 
     /// The server sent its heartbeat.
@@ -398,12 +413,9 @@ impl<W> Manager<W> {
         for nsp in self.all() {
             let due = self.namespaces.get(nsp.0).and_then(Namespace::stage_deadline);
             if due.is_some_and(|at| at <= now) {
-                // The server shall not think it has a socket that we gave up.
-                if self.namespaces.get(nsp.0).is_some_and(|ns| matches!(ns.stage, Stage::Connecting { .. })) {
-                    self.send_disconnect(nsp);
-                }
                 self.refuse(nsp, ConnectError::Timeout);
             }
+            self.end_hopeless(nsp, now);
         }
         while let Some((at, nsp, id)) = self.deadlines.first().copied()
             && at <= now
@@ -460,184 +472,6 @@ impl<W> Manager<W> {
         }
     }
 
-    fn enter(&mut self, nsp: Nsp, now: Instant) {
-        self.auth_attempts += 1;
-        let attempt = self.auth_attempts;
-        let deadline = later(now, self.settings.limits.connect_timeout);
-        if let Some(namespace) = self.namespaces.get_mut(nsp.0) {
-            namespace.stage = Stage::Asking { attempt, deadline };
-            self.outputs.push_back(Output::AskAuth { nsp, attempt });
-        }
-    }
-
-    fn send_connect(&mut self, nsp: Nsp, auth: Option<AuthPayload>, now: Instant) {
-        let Some(namespace) = self.namespaces.get_mut(nsp.0) else { return };
-        let mut payload = auth;
-        if let Some(pid) = &namespace.pid {
-            // The application's own fields win, as in the reference.
-            let payload = payload.get_or_insert_default();
-            payload.entry("pid").or_insert_with(|| (**pid).into());
-            if let Some(offset) = &namespace.offset {
-                payload.entry("offset").or_insert_with(|| (**offset).into());
-            }
-        }
-        match encode_client_connect(self.settings.parser, 0, &namespace.name, payload.as_ref()) {
-            Ok(encoded) => {
-                namespace.stage =
-                    Stage::Connecting { deadline: later(now, self.settings.limits.connect_timeout) };
-                self.send(nsp, encoded.into(), false);
-            }
-            Err(error) => self.refuse(nsp, ConnectError::Auth(error.to_string())),
-        }
-    }
-
-    fn handle_packet(&mut self, packet: &Packet<'_>, now: Instant) {
-        let Some(nsp) = self.namespaces.iter().position(|ns| *ns.name == *packet.nsp).map(Nsp) else {
-            return;
-        };
-        let Some(namespace) = self.namespaces.get_mut(nsp.0) else { return };
-        if namespace.stage == Stage::Idle {
-            return;
-        }
-        match &packet.kind {
-            Kind::Connect { auth, .. } => self.handle_connect(nsp, auth.as_ref(), now),
-            Kind::Disconnect => {
-                self.deactivate(nsp);
-                if self.is_connected(nsp) {
-                    self.leave(nsp, DisconnectReason::IoServerDisconnect, None);
-                } else {
-                    self.fail(nsp, ConnectError::Lost(DisconnectReason::IoServerDisconnect));
-                }
-                self.close_if_unused();
-            }
-            Kind::ConnectError { data } => {
-                if !namespace.is_connected() {
-                    self.refuse(nsp, refusal(data.as_ref()));
-                }
-            }
-            Kind::Event { name, id, args } => {
-                let early = Early { name: (**name).into(), args: args.to_owned(), id: *id };
-                if namespace.is_connected() {
-                    self.deliver(nsp, early);
-                    return;
-                }
-                let limits = &self.settings.limits;
-                namespace.early_bytes = namespace.early_bytes.saturating_add(early.args.size());
-                namespace.early.push_back(early);
-                if namespace.early.len() > limits.max_pending_events
-                    || namespace.early_bytes > limits.max_pending_bytes
-                {
-                    self.overflow(now);
-                }
-            }
-            Kind::Ack { id, args } => self.answer(nsp, *id, args, now),
-        }
-    }
-
-    /// `onconnect` of the reference: what came early, then what was kept, then retries, then the news.
-    fn handle_connect(&mut self, nsp: Nsp, payload: Option<&RawArg<'_>>, now: Instant) {
-        #[derive(Deserialize)]
-        struct Payload {
-            sid: Box<str>,
-            #[serde(default)]
-            pid: Option<Box<str>>,
-            /// An extension of trunkline's server: it knows a repeated event by its ack id.
-            #[serde(default)]
-            once: Option<bool>,
-        }
-        let Some(namespace) = self.namespaces.get_mut(nsp.0) else { return };
-        if !matches!(namespace.stage, Stage::Connecting { .. }) {
-            return;
-        }
-        let Some(Payload { sid, pid, once }) = payload.and_then(|payload| payload.deserialize().ok()) else {
-            self.refuse(nsp, ConnectError::OldServer);
-            return;
-        };
-        namespace.stage = Stage::Connected;
-        namespace.session += 1;
-        namespace.failure = None;
-        namespace.recovered = pid.is_some() && namespace.pid == pid;
-        if !namespace.recovered {
-            // An offset means something only in the log that it is from.
-            namespace.offset = None;
-        }
-        namespace.id = Some(sid);
-        namespace.pid = pid;
-        let recovered = namespace.recovered;
-        let early = std::mem::take(&mut namespace.early);
-        namespace.forget_early();
-        early.into_iter().for_each(|early| self.deliver(nsp, early));
-        self.say_ids_are_kept(nsp, once == Some(true));
-        self.send_kept(nsp, now);
-        self.try_queue(nsp, now);
-        self.change(Some(nsp), Lifecycle::Connect { recovered });
-    }
-
-    /// Before all events: that a retry has the ack id of the first try, and no other event has it; to a server that `asks`.
-    fn say_ids_are_kept(&mut self, nsp: Nsp, asks: bool) {
-        let Some(namespace) = self.namespaces.get_mut(nsp.0) else { return };
-        namespace.keeps_ids = asks && namespace.sending.retries.is_some();
-        if namespace.keeps_ids
-            && let Ok(encoded) =
-                sio::encode_event(self.settings.parser, 0, &namespace.name, None, sio::KEEPS_IDS, &())
-        {
-            self.send(nsp, encoded.into(), true);
-        }
-    }
-
-    fn deliver(&mut self, nsp: Nsp, event: Early) {
-        let Some(namespace) = self.namespaces.get_mut(nsp.0) else { return };
-        let Early { name, args, id } = event;
-        // With an id the reference's last argument is the callback, hence no offset.
-        if namespace.pid.is_some()
-            && id.is_none()
-            && let Some(offset) = args.as_args().last().and_then(|last| last.deserialize::<Box<str>>().ok())
-        {
-            namespace.offset = Some(offset);
-        }
-        let session = namespace.session;
-        self.outputs.push_back(Output::Event { nsp, name, args, id, session });
-    }
-
-    /// The namespace cannot be entered now; it stays away until somebody asks.
-    fn refuse(&mut self, nsp: Nsp, error: ConnectError) {
-        self.deactivate(nsp);
-        self.fail(nsp, error);
-        self.close_if_unused();
-    }
-
-    /// The namespace is not entered, for now.
-    fn fail(&mut self, nsp: Nsp, error: ConnectError) {
-        let Some(namespace) = self.namespaces.get_mut(nsp.0) else { return };
-        namespace.stage = Stage::Idle;
-        namespace.forget_early();
-        namespace.failure = Some(error.clone());
-        self.change(Some(nsp), Lifecycle::ConnectError(error));
-    }
-
-    fn deactivate(&mut self, nsp: Nsp) {
-        if let Some(namespace) = self.namespaces.get_mut(nsp.0) {
-            namespace.active = false;
-        }
-    }
-
-    /// The namespace is connected no more (`onclose` of the reference's socket).
-    fn leave(&mut self, nsp: Nsp, reason: DisconnectReason, description: Option<Arc<str>>) {
-        let Some(namespace) = self.namespaces.get_mut(nsp.0) else { return };
-        namespace.stage = Stage::Idle;
-        namespace.id = None;
-        namespace.session += 1;
-        self.change(Some(nsp), Lifecycle::Disconnect { reason, description });
-        self.clear_acks(nsp);
-    }
-
-    fn send_disconnect(&mut self, nsp: Nsp) {
-        if let Some(namespace) = self.namespaces.get(nsp.0) {
-            let packet = sio::encode_disconnect(self.settings.parser, 0, &namespace.name);
-            self.send(nsp, packet.into(), false);
-        }
-    }
-
     // Closing.
 
     /// `_destroy` of the reference: without an active socket there is no need for a connection.
@@ -683,6 +517,7 @@ impl<W> Manager<W> {
                 self.fail(nsp, ConnectError::Lost(reason));
             }
         }
+        self.namespaces.iter_mut().for_each(Namespace::forget_connection);
     }
 
     // Helpers.
@@ -723,23 +558,4 @@ impl<W> Manager<W> {
 fn later(now: Instant, time: Duration) -> Instant {
     const YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
     now.checked_add(time.min(YEAR)).unwrap_or(now)
-}
-
-/// CONNECT_ERROR's payload: `{"message", "data"?}`, or a string from old servers.
-fn refusal(payload: Option<&RawArg<'_>>) -> ConnectError {
-    #[derive(Deserialize)]
-    struct Payload {
-        #[serde(default)]
-        message: String,
-        #[serde(default)]
-        data: Option<serde_json::Value>,
-    }
-    let (message, data) = match payload {
-        Some(payload) => match payload.deserialize::<Payload>() {
-            Ok(payload) => (payload.message, payload.data),
-            Err(_) => (payload.deserialize().unwrap_or_default(), None),
-        },
-        None => (String::new(), None),
-    };
-    ConnectError::Refused { message, data }
 }

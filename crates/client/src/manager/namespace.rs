@@ -15,6 +15,11 @@ use crate::error::ConnectError;
 pub(super) struct Namespace<W> {
     pub(super) name: Box<str>,
     pub(super) stage: Stage,
+    /// A CONNECT of this connection was given up before the server answered it. Until it does, it is told nothing: to leave
+    /// what was not entered, or to enter it twice, ends the whole connection.
+    pub(super) owed: bool,
+    /// It was left on this connection; what is still under way from then is for nobody.
+    pub(super) left: bool,
     /// Whether it is to be connected whenever there is a connection.
     pub(super) active: bool,
     /// Whether it was ever told to connect.
@@ -35,6 +40,8 @@ pub(super) struct Namespace<W> {
     /// With retries: all that is not acknowledged, the first being tried.
     pub(super) queue: RetryQueue<W>,
     pub(super) acks: HashMap<u64, Waiting<W>>,
+    /// While nobody tries to connect: when the waits end that nothing else would end.
+    pub(super) hopeless: Option<Instant>,
     /// The server knows a retry by its ack id, and was told that it keeps the one of the first try.
     pub(super) keeps_ids: bool,
     /// The next ack id.
@@ -48,6 +55,10 @@ pub(super) struct Namespace<W> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Stage {
     Idle,
+    /// Until the server answers a CONNECT that was given up.
+    Behind {
+        deadline: Instant,
+    },
     /// The auth function was asked, by this attempt.
     Asking {
         attempt: u64,
@@ -101,6 +112,8 @@ impl<W> Namespace<W> {
         Self {
             name: name.into(),
             stage: Stage::Idle,
+            owed: false,
+            left: false,
             active: false,
             was_asked: false,
             session: 0,
@@ -113,6 +126,7 @@ impl<W> Namespace<W> {
             unsent: SendBuffer::new(sending.offline, limits.max_offline),
             queue: RetryQueue { waiting: VecDeque::new(), bytes: 0 },
             acks: HashMap::new(),
+            hopeless: None,
             keeps_ids: false,
             ack_ids: 0,
             early: VecDeque::new(),
@@ -133,9 +147,41 @@ impl<W> Namespace<W> {
     /// When something here is due that does not depend on answers.
     pub(super) fn stage_deadline(&self) -> Option<Instant> {
         match self.stage {
-            Stage::Asking { deadline, .. } | Stage::Connecting { deadline } => Some(deadline),
+            Stage::Behind { deadline } | Stage::Asking { deadline, .. } | Stage::Connecting { deadline } => {
+                Some(deadline)
+            }
             Stage::Idle | Stage::Connected => None,
         }
+    }
+
+    /// Whether somebody waits whom no deadline tells that there is no answer. To be asked while it is not connected: all
+    /// acknowledgements are of events that are kept then.
+    pub(super) fn has_endless_waits(&self) -> bool {
+        self.queue.waiting.iter().any(|queued| queued.asked.waiter.is_some())
+            || self.acks.values().any(|waiting| waiting.deadline.is_none())
+    }
+
+    /// Who waits so. What they asked is still to be sent.
+    pub(super) fn take_endless_waits(&mut self) -> Vec<W> {
+        let queued = self.queue.waiting.iter_mut().filter_map(|queued| queued.asked.waiter.take());
+        let mut waiters: Vec<W> = queued.collect();
+        let kept = self.acks.extract_if(|_, waiting| waiting.deadline.is_none());
+        waiters.extend(kept.filter_map(|(_, waiting)| waiting.waiter));
+        waiters
+    }
+
+    /// Nobody waits for the server's word any more, should it be on its way.
+    pub(super) fn give_up_entering(&mut self) {
+        if matches!(self.stage, Stage::Connecting { .. }) {
+            (self.owed, self.left) = (true, true);
+        }
+        self.stage = Stage::Idle;
+        self.forget_early();
+    }
+
+    /// The connection is gone, and what was under way with it.
+    pub(super) fn forget_connection(&mut self) {
+        (self.owed, self.left) = (false, false);
     }
 
     pub(super) fn forget_early(&mut self) {

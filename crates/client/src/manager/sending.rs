@@ -8,7 +8,7 @@ use trunkline_proto::sio::{Args, with_ack_id};
 
 use super::message::{Asked, Emit, Message, NoAnswer, Nsp, Output};
 use super::namespace::{Queued, Waiting};
-use super::{Link, Manager};
+use super::{Link, Manager, later};
 use crate::error::EmitError;
 
 impl<W> Manager<W> {
@@ -31,7 +31,7 @@ impl<W> Manager<W> {
             self.try_queue(nsp, now);
             return Ok(());
         }
-        if volatile && !self.is_writable() {
+        if volatile && !(self.is_writable() && self.is_ready(nsp)) {
             // Dropped, as asked for; an answer cannot come, and a wait for it ends by its timeout in the reference.
             match ack {
                 Some(Asked { timeout: None, waiter: Some(waiter), .. }) => {
@@ -227,9 +227,30 @@ impl<W> Manager<W> {
         }
     }
 
+    /// While nobody tries to connect, ends the waits that nothing else would end, for events that wait for their first try or
+    /// have no timeout: after the socket's ack timeout, so that somebody can connect again. The events stay.
+    pub(super) fn end_hopeless(&mut self, nsp: Nsp, now: Instant) {
+        let is_hopeless = !self.is_active(nsp) && !self.is_untouched(nsp);
+        let Some(namespace) = self.namespaces.get_mut(nsp.0) else { return };
+        if !is_hopeless || !namespace.has_endless_waits() {
+            namespace.hopeless = None;
+            return;
+        }
+        let timeout = namespace.sending.ack_timeout;
+        if *namespace.hopeless.get_or_insert_with(|| later(now, timeout)) > now {
+            return;
+        }
+        namespace.hopeless = None;
+        for waiter in namespace.take_endless_waits() {
+            self.outputs.push_back(Output::Answer { waiter, result: Err(NoAnswer::Disconnected) });
+        }
+    }
+
     /// The client ends: so do all waits.
     pub(super) fn forget_waiting(&mut self, nsp: Nsp) {
         let Some(namespace) = self.namespaces.get_mut(nsp.0) else { return };
+        self.is_cut |= !namespace.unsent.is_empty() || !namespace.queue.waiting.is_empty();
+        namespace.hopeless = None;
         let mut waiters: Vec<W> =
             std::iter::from_fn(|| namespace.queue.pop()).filter_map(|queued| queued.asked.waiter).collect();
         waiters.extend(namespace.acks.drain().filter_map(|(_, waiting)| waiting.waiter));

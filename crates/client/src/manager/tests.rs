@@ -1,5 +1,7 @@
 //! The machine against a virtual clock: single rules, then random sequences.
 
+mod leaving;
+
 use std::collections::HashMap;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -421,6 +423,87 @@ fn retries_go_one_at_a_time_and_end_after_their_number() {
     assert_eq!(rig.manager.poll_timeout(), None);
 }
 
+/// Nothing else would end a wait for an event that waits for its first try, or that has no timeout.
+#[test]
+fn waits_without_an_end_of_their_own_end_when_nobody_tries_to_connect() {
+    let gone = |waiter: u32| Did::Answer(waiter, Err(NoAnswer::Disconnected));
+    type End = fn(&mut Rig);
+    let ends: [(Reconnection, End); 5] = [
+        (plain(), |rig| rig.manager.disconnect(rig.nsp)),
+        (plain(), |rig| {
+            rig.next_deadline();
+            rig.opened();
+            rig.manager.handle_auth(rig.nsp, rig.manager.auth_attempts, Ok(None), rig.now);
+            rig.manager.handle_text(r#"4{"message":"no"}"#, rig.now);
+        }),
+        (plain(), |rig| {
+            rig.next_deadline();
+            rig.opened();
+            rig.manager.handle_auth(rig.nsp, rig.manager.auth_attempts, Err("no".into()), rig.now);
+        }),
+        (plain().attempts(1), |rig| {
+            rig.next_deadline();
+            rig.open_failed();
+        }),
+        (Reconnection::none(), |_| {}),
+    ];
+    for (reconnection, end) in ends {
+        for retries in [None, Some(1)] {
+            let mut rig = Rig::new(reconnection, Sending { retries, ..Sending::default() });
+            rig.connect();
+            let timeout = retries.map(|_| SECOND);
+            if reconnection.enabled {
+                rig.lose();
+                rig.emit("a", Some(1), timeout).unwrap();
+                end(&mut rig);
+            } else {
+                rig.lose();
+                rig.emit("a", Some(1), timeout).unwrap();
+            }
+            rig.advance(Duration::ZERO);
+            assert!(!rig.did().contains(&gone(1)), "somebody may connect again");
+            assert_eq!(rig.next_deadline(), 10 * SECOND);
+            assert_eq!(rig.did(), [gone(1)]);
+            rig.emit("b", Some(2), timeout).unwrap();
+            rig.advance(Duration::ZERO);
+            assert_eq!(rig.next_deadline(), 10 * SECOND, "also what is emitted afterwards");
+            assert_eq!(rig.did(), [gone(2)]);
+            assert_eq!(rig.manager.poll_timeout(), None);
+            // The events are still kept for who connects again.
+            rig.manager.connect(rig.nsp, rig.now);
+            rig.open();
+            assert!(rig.did().contains(&sent(r#"20["a"]"#)));
+            rig.manager.handle_text("30[]", rig.now);
+            assert!(!rig.did().iter().any(|did| matches!(did, Did::Answer(..))));
+        }
+    }
+}
+
+#[test]
+fn a_wait_ends_with_the_only_connection() {
+    let mut rig = Rig::new(Reconnection::none(), Sending { retries: Some(1), ..Sending::default() });
+    rig.connect();
+    rig.emit("a", Some(1), Some(SECOND)).unwrap();
+    rig.did();
+    rig.lose();
+    rig.advance(Duration::ZERO);
+    assert_eq!(rig.did(), [lost(DisconnectReason::TransportClose)]);
+    rig.next_deadline();
+    assert_eq!(rig.did(), [Did::Answer(1, Err(NoAnswer::Disconnected))]);
+}
+
+#[test]
+fn what_is_asked_before_anybody_connects_waits_for_that() {
+    for retries in [None, Some(1)] {
+        let mut rig = Rig::new(plain(), Sending { retries, ..Sending::default() });
+        rig.emit("a", Some(1), retries.map(|_| SECOND)).unwrap();
+        assert_eq!(rig.did(), []);
+        rig.connect();
+        rig.manager.handle_text("30[]", rig.now);
+        assert_eq!(rig.did(), [Did::Answer(1, Ok(()))]);
+    }
+}
+
 #[test]
 fn volatile_events_are_dropped_while_the_transport_is_busy() {
     let mut rig = Rig::new(plain(), Sending::default());
@@ -430,7 +513,13 @@ fn volatile_events_are_dropped_while_the_transport_is_busy() {
         rig.did()
     };
     assert_eq!(volatile(&mut rig), []);
-    rig.connect();
+    rig.manager.connect(rig.nsp, rig.now);
+    rig.opened();
+    assert_eq!(volatile(&mut rig), [Did::Open, Did::Auth(1)]);
+    rig.manager.handle_auth(rig.nsp, 1, Ok(None), rig.now);
+    assert_eq!(volatile(&mut rig), [sent("0")]);
+    rig.manager.handle_text(r#"0{"sid":"id"}"#, rig.now);
+    assert_eq!(rig.did(), [connected()], "nothing was kept meanwhile");
     assert_eq!(volatile(&mut rig), [sent(r#"2["v"]"#)]);
     rig.manager.handle_transport(10, false);
     assert_eq!(volatile(&mut rig), []);

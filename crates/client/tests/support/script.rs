@@ -99,6 +99,13 @@ impl Peer {
         }
     }
 
+    /// Waits until the client has closed the connection, which sends nothing before that.
+    pub(crate) fn closed_without_a_word(&mut self) {
+        while let Ok(message) = self.0.read() {
+            assert!(message.is_close(), "{message:?}");
+        }
+    }
+
     /// Waits until the client has closed the connection.
     pub(crate) fn closed(&mut self) {
         while self.0.read().is_ok() {}

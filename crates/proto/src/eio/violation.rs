@@ -72,6 +72,9 @@ pub enum Violation {
 }
 
 impl Violation {
+    /// The origin of the request is none of those that may connect.
+    pub const ORIGIN_NOT_ALLOWED: Self = Self::Forbidden { message: Cow::Borrowed("Origin not allowed") };
+
     /// The HTTP status of the answer. A refused WebSocket upgrade is always answered 400 by the reference
     /// server, also for [`Violation::Forbidden`].
     pub fn http_status(&self) -> u16 {
@@ -92,12 +95,15 @@ impl Violation {
     }
 
     /// The response body, of type `application/json`, e.g. `{"code":0,"message":"Transport unknown"}`;
-    /// `None` for an empty body.
+    /// `None` for an empty body. Allocates for what an application's check says in its own words only.
     pub fn body(&self) -> Option<Cow<'static, str>> {
         let row = self.row();
         let error = row.error?;
         Some(match self {
-            Self::Forbidden { message } => {
+            Self::Forbidden { message } if message != error.message() => {
+                if *self == Self::ORIGIN_NOT_ALLOWED {
+                    return Some(Cow::Borrowed(r#"{"code":4,"message":"Origin not allowed"}"#));
+                }
                 // Serialising a string cannot fail; the fallback keeps the answer well-formed all the same.
                 let text = serde_json::to_string(message).unwrap_or_else(|_| String::from("\"Forbidden\""));
                 Cow::Owned(format!("{{\"code\":{},\"message\":{text}}}", error as u8))
@@ -256,6 +262,22 @@ mod tests {
             let value: serde_json::Value = serde_json::from_str(&body).expect("JSON");
             assert_eq!(value, serde_json::json!({"code": code, "message": violation.message()}));
             assert!(!violation.closes_session());
+        }
+    }
+
+    #[test]
+    fn only_an_applications_own_words_are_encoded() {
+        for (violation, is_ready) in [
+            (Violation::SessionUnknown, true),
+            (Violation::Forbidden { message: "Forbidden".into() }, true),
+            (Violation::Forbidden { message: String::from("Forbidden").into() }, true),
+            (Violation::ORIGIN_NOT_ALLOWED, true),
+            (Violation::Forbidden { message: "no entry".into() }, false),
+        ] {
+            let body = violation.body().expect("a coded violation has a body");
+            assert_eq!(matches!(body, Cow::Borrowed(_)), is_ready, "{body}");
+            let value: serde_json::Value = serde_json::from_str(&body).expect("JSON");
+            assert_eq!(value, serde_json::json!({"code": violation.code(), "message": violation.message()}));
         }
     }
 

@@ -124,10 +124,18 @@ impl Connection {
             && self.client.transport() == Some(transport)
     }
 
-    /// Sends what is queued and ends the connection, within [`GOODBYE`].
+    /// Ends the connection, within [`GOODBYE`]: nobody asks what became of the rest.
     pub(crate) async fn close(self) {
         // A server that takes nothing any more is not worth more time.
         drop(timeout(GOODBYE, self.client.close()).await);
+    }
+
+    /// Sends what is queued, within the time of the options, and ends the connection.
+    ///
+    /// # Errors
+    /// If something was not sent; what to say then.
+    pub(crate) async fn finish(self) -> Result<(), &'static str> {
+        if self.client.close().await { Ok(()) } else { Err("not everything was sent") }
     }
 
     fn happening(&mut self, told: Told) -> Happening {
@@ -167,7 +175,7 @@ fn name(transport: TransportKind) -> &'static str {
 }
 
 fn client(options: &Options, sender: mpsc::Sender<Told>, reconnects: bool) -> Result<Client, Failure> {
-    let mut builder = builder(options)?.state(sender);
+    let mut builder = builder(options)?.close_timeout(options.timeout).state(sender);
     if !reconnects {
         builder = builder.reconnection(Reconnection::none());
     }

@@ -18,17 +18,26 @@ use crate::{Failure, say};
 pub(crate) async fn run(options: &Options) -> Result<u8, Failure> {
     let mut stop = Stop::install()?;
     let connection = Connection::open(options, false, false)?;
-    let code = tokio::select! {
-        code = stop.signalled() => code,
-        done = exchange(&connection, options) => match done {
-            Ok(()) => 0,
-            Err(message) => {
-                say(&format!("trunkline: {message}"));
-                1
-            }
-        },
+    let done = tokio::select! {
+        code = stop.signalled() => Err((code, None)),
+        done = exchange(&connection, options) => done.map_err(|message| (1, Some(message))),
     };
-    connection.close().await;
+    // What was answered has arrived; without an answer it shows at the end.
+    let done = if done.is_ok() && !options.ack {
+        tokio::select! {
+            code = stop.signalled() => Err((code, None)),
+            done = connection.finish() => {
+                done.map_err(|problem| (1, Some(escape(&format!("{}: {problem}", options.event)))))
+            }
+        }
+    } else {
+        connection.close().await;
+        done
+    };
+    let Err((code, message)) = done else { return Ok(0) };
+    if let Some(message) = message {
+        say(&format!("trunkline: {message}"));
+    }
     Ok(code)
 }
 

@@ -30,7 +30,7 @@ the text \"1\"; @FILE, hex:00ff and base64:AP8= are binary. After -- nothing is 
   --header 'NAME: VALUE' send this header; may be repeated, as the next two
   --query NAME=VALUE     add this to the query
   --cookie NAME=VALUE    send this cookie
-  --timeout TIME         for connecting, and for each answer; default 10s
+  --timeout TIME         for connecting, each answer, and sending the rest; default 10s
   --proxy URL            http://, socks5:// or socks5h://
   --ca FILE              trust these certificates (PEM) instead of the system's
   --cert FILE --key FILE show this client certificate (PEM)

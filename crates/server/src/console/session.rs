@@ -55,8 +55,20 @@ pub(crate) async fn run(options: &Options) -> Result<u8, Failure> {
     if is_edited {
         modes.restore(is_typing);
     }
-    session.connection.close().await;
-    session.output.finish().await;
+    let Session { connection, output, is_attended, .. } = session;
+    let code = if is_attended || is_typing {
+        connection.close().await;
+        code
+    } else {
+        tokio::select! {
+            signal = stop.signalled() => signal,
+            done = connection.finish() => done.map_or_else(|problem| {
+                say(&format!("trunkline: {problem}"));
+                code.max(1)
+            }, |()| code),
+        }
+    };
+    output.finish().await;
     Ok(code)
 }
 

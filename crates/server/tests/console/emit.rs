@@ -1,6 +1,6 @@
 //! `trunkline emit`: the answer, the ways in which there is none, and the exit codes.
 
-use crate::program::run;
+use crate::program::{Program, run};
 use crate::server::Server;
 
 /// Runs `emit` with these words after the address; the code, the output and the errors.
@@ -91,6 +91,48 @@ fn what_is_sent_without_waiting_arrives() {
         let event = received.recv_timeout(trunkline_testkit::DEADLINE).expect("it has arrived");
         assert_eq!(event, "noted");
     }
+}
+
+#[test]
+fn what_cannot_be_sent_in_time_is_told() {
+    let path = std::env::temp_dir().join(format!("trunkline-unsent-{}", std::process::id()));
+    // More than systems keep for a connection.
+    std::fs::write(&path, vec![0; 24 << 20]).expect("the folder can be written");
+    let file = format!("@{}", path.display());
+    for words in [["emit", "up", &file, "--no-ack"].as_slice(), &["connect"]] {
+        let (mut words, rest) = (vec![words[0]], &words[1..]);
+        let (url, end) = mute();
+        words.push(&url);
+        words.extend(rest);
+        words.extend(["--transport", "websocket", "--timeout", "2s"]);
+        let mut program = Program::start(&words);
+        if words[0] == "connect" {
+            program.line(&format!("emit up {file}"));
+        }
+        let left = program.end();
+        assert_eq!(left.code, Some(1), "{left:?}");
+        assert!(left.err.iter().any(|line| line.ends_with("not everything was sent")), "{left:?}");
+        drop(end);
+    }
+    std::fs::remove_file(&path).expect("it is there");
+}
+
+/// A server that lets one client into `/` and reads nothing more until the sender is dropped; its address.
+fn mute() -> (String, std::sync::mpsc::Sender<()>) {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let url = format!("http://{}", listener.local_addr().expect("a bound listener"));
+    let (end, ended) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let (stream, _) = listener.accept().expect("a connection");
+        let mut peer = tungstenite::accept(stream).expect("a handshake");
+        let open =
+            r#"0{"sid":"s","upgrades":[],"pingInterval":25000,"pingTimeout":20000,"maxPayload":1000000}"#;
+        peer.send(tungstenite::Message::text(open)).expect("the client reads");
+        assert_eq!(peer.read().expect("the client sends"), tungstenite::Message::text("40"));
+        peer.send(tungstenite::Message::text(r#"40{"sid":"id"}"#)).expect("the client reads");
+        assert!(ended.recv().is_err(), "nothing is sent here");
+    });
+    (url, end)
 }
 
 #[test]

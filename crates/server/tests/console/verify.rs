@@ -5,7 +5,7 @@ use std::sync::Mutex;
 use serde_json::Value as Json;
 use trunkline::{Args, Data, Recovery, Reply, Socket, Value};
 
-use crate::program::{Left, json, run};
+use crate::program::{Left, Program, json, run};
 use crate::server::Server;
 
 #[test]
@@ -82,6 +82,26 @@ fn who_may_not_join_cannot_be_judged() {
     assert_eq!(left.err, [r#"trunkline: join was refused: {"error":"closed\u001b"}"#]);
     let left = run(&["verify", "http://127.0.0.1:1", "--clients", "1", "--rooms", "1"]);
     assert_eq!(left.code, Some(1), "{:?}", left.err);
+}
+
+#[test]
+fn what_was_not_verified_is_not_ok() {
+    let server = Server::start();
+    server.io.of("/").on("join", join).on("publish", async || Reply(serde_json::json!({ "error": "no" })));
+    let (left, report) = verify(&server, &["--cuts-per-second", "0"]);
+    assert_eq!((left.code, &report["ok"]), (Some(1), &Json::Bool(false)), "{report:#} {:?}", left.err);
+    assert_eq!(report["published"]["acknowledged"], 0);
+
+    let server = honest(Server::start());
+    let url = server.url("");
+    let words = ["verify", &url, "--clients", "4", "--rooms", "1", "--cuts-per-second", "0"];
+    let program = Program::start(&[&words[..], &["--duration", "1s", "--settle", "1s"]].concat());
+    program.error("publishing for");
+    drop(server);
+    let left = program.wait();
+    let report = left.out.first().map_or(Json::Null, |line| json(line));
+    assert_eq!((left.code, &report["ok"]), (Some(1), &Json::Bool(false)), "{report:#} {:?}", left.err);
+    assert_eq!(report["connections"]["away"], 4);
 }
 
 /// Each piece of the way may take up to half a second; nothing is lost by that.

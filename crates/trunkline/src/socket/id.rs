@@ -70,7 +70,7 @@ impl std::hash::Hash for SocketId {
 }
 
 impl From<&str> for SocketId {
-    /// The id that a client sent; whether there is such a socket, [`Namespace::socket`] tells.
+    /// The id that a client sent; whether there is such a socket, [`Namespace::socket`](crate::Namespace::socket) tells.
     fn from(text: &str) -> Self {
         Self(text.parse().map_or_else(|_| Text::Other(Arc::from(text)), Text::Short))
     }

@@ -158,7 +158,7 @@ async fn the_auto_builder_gives_the_tcp_stream() {
 }
 
 #[tokio::test]
-async fn tls_is_written_by_the_sessions_task() {
+async fn tls_is_not_taken_apart_and_all_arrives() {
     for threads in THREADS {
         let rig = Rig::tls(threads, |b| b);
         let conn = Conn::open_tls(rig.address()).await;

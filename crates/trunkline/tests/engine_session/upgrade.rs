@@ -213,6 +213,7 @@ async fn a_probe_that_takes_too_long_is_closed_and_polling_goes_on() {
         assert_eq!(client.receive().await, "4x");
         eventually("no memory in use", || rig.engine.metrics().memory == 0).await;
         assert!(rig.none_closed());
+        assert_eq!(rig.engine.metrics().upgrades_timed_out, 2);
     }
 }
 
@@ -225,6 +226,7 @@ async fn a_session_that_ends_meanwhile_ends_its_probe() {
         assert_eq!(client.post("1").await.status, 200);
         assert_eq!(ws.closed().await, Some(None));
         assert_eq!(rig.closed().await, "transport close");
+        assert_eq!(rig.engine.metrics().upgrades_timed_out, 0);
     }
 }
 

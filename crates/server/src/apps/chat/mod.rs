@@ -164,15 +164,16 @@ async fn check(admission: Admission, State(chat): State<Arc<Chat>>) -> Result<()
 
 async fn enter(socket: Socket, State(chat): State<Arc<Chat>>, Extension(person): Extension<Arc<Person>>) {
     let mut state = chat.state();
+    // One that was recovered is in the rooms of before: the others were told that it left them, so it joins them again. Its
+    // own of then goes first: below it would be found by it, and be taken for the one that it replaces.
+    let restored: Vec<_> = socket.rooms().into_iter().skip(1).collect();
+    socket.leave(restored);
     match state.enter(&person.nickname, &person.key, &person.id) {
         Ok(before) => {
             if let Some(before) = before.and_then(|id| socket_of(&socket.namespace(), &id)) {
                 before.emit("replaced", ()).ok();
                 before.disconnect(false);
             }
-            // One that was recovered is in the rooms of before: the others were told that it left them, so it joins them again.
-            let restored: Vec<_> = socket.rooms().into_iter().skip(1).collect();
-            socket.leave(restored);
             socket.join(own_channel(&person.id));
             let rooms = state.list(Instant::now());
             socket.emit("welcome", json!({ "run": chat.run, "id": person.id, "rooms": rooms })).ok();

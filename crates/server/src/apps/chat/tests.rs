@@ -118,6 +118,25 @@ async fn who_is_recovered_joins_its_rooms_again() {
     assert_eq!(answer["history"][0]["text"], "between", "{answer}");
 }
 
+/// Its line broke and it is back before the server has noticed: the rooms of before include its own of then.
+#[tokio::test]
+async fn who_is_recovered_does_not_throw_itself_out() {
+    let io = Io::builder().shards(2).recovery(Recovery::memory()).state(Chat::new()).build();
+    Chat::register(&io);
+    let ann = joined(&io, "ann", "lobby").await;
+    let mut bob = joined(&io, "bob", "lobby").await;
+    let pid = ann.private_id().expect("it can come back").to_owned();
+    let auth = json!({ "nickname": "ann", "key": "key-of-ann", "pid": pid });
+    let mut again = Client::connect(&io, NAMESPACE, Some(auth)).await.expect("admitted");
+    assert_eq!(again.private_id(), Some(&*pid));
+    again.recv_event::<Args<Vec<Value>>>("welcome").await.expect("a welcome");
+    let answer = ask(&again, "join", json!("lobby")).await;
+    assert_eq!(answer["ok"], true, "{answer}");
+    assert!(again.received().iter().all(|event| event.name() != "replaced"));
+    let left: Value = bob.recv_event("left").await.expect("bob hears it");
+    assert_eq!(left, json!({ "room": "lobby", "id": ann.id }));
+}
+
 #[tokio::test]
 async fn rooms_say_who_is_here() {
     let io = server();
