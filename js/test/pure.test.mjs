@@ -142,7 +142,7 @@ test("without a page an address needs a host, and is secure unless it says other
   strictEqual(parseUrl("a.test", undefined).secure, true);
 });
 
-for (const uri of ["ftp://a.test", "http://", "http://a.test:99999/", "javascript:alert(1)"]) {
+for (const uri of ["ftp://a.test", "http://", "http://a.test:99999/", "javascript:alert(1)", "http:a.test", "a.test:", "::1", "me@"]) {
   test(`refuses the address ${uri}`, () => throws(() => parseUrl(uri, PAGE), TypeError));
 }
 
