@@ -41,9 +41,6 @@ const CHUNK: usize = 128;
 /// Receivers closed in one go when memory is short.
 const SHED: usize = 32;
 
-/// Turns of sessions that write their one packet themselves until the next one asks the flusher whether there is a crowd again.
-const LONE: u8 = 64;
-
 /// How often memory is looked at while it is short.
 const PRESSURE: Duration = Duration::from_millis(20);
 
@@ -221,15 +218,13 @@ fn flush(shard: &Shard, chunk: &mut Vec<Job>) -> bool {
     }
     let waiting = |chunk: &[Job]| chunk.iter().map(|job| job.queue.len()).sum::<usize>();
     let (before, mut bytes) = (waiting(chunk), 0);
-    let gathered = shard.batches.send(chunk);
-    shard.counters.uring_sends.add(gathered as u64);
+    shard.counters.uring_sends.add(shard.batches.send(chunk) as u64);
     for job in &mut *chunk {
         job.outcome = job.finish(&mut bytes);
     }
     shard.counters.sent(before - waiting(chunk), bytes);
     let mut done = Vec::new();
     shard.with(|state| {
-        state.lone = if gathered > 0 { 0 } else { LONE };
         for job in &mut *chunk {
             settle(state, job, &mut done);
         }
@@ -328,7 +323,7 @@ fn take_one(state: &mut State, slot: Slot) -> Taken {
 }
 
 /// At the end of a session's turn: writes what waits in its outbox, if no other's is dirty. Where others' are, more messages are likely to
-/// follow, which the flusher merges; and where many sessions have one packet each to send, a ring takes them together. True if the session's task has to write: the stream took not all, or is not the flusher's.
+/// follow, which the flusher merges. True if the session's task has to write: the stream took not all, or is not the flusher's.
 pub(crate) fn own(session: &Session) -> bool {
     let (shard, slot) = (&session.shard, session.slot);
     let taken = shard.with(|state| take_own(state, slot));
@@ -354,12 +349,7 @@ pub(crate) fn own(session: &Session) -> bool {
 
 /// What a session's task has to do for its own outbox.
 fn take_own(state: &mut State, slot: Slot) -> Taken {
-    let is_single = state.get(slot).is_some_and(|outbox| {
-        outbox.queue.len() == 1 && matches!(outbox.sink, Sink::Tcp(_) | Sink::Other(_))
-    });
-    let is_left = is_single && state.lone == 0;
-    state.lone = state.lone.saturating_sub(is_single.into());
-    let is_only = !is_left && state.dirty.take_only(slot);
+    let is_only = state.dirty.take_only(slot);
     // It may have been on a list from before.
     match state.get(slot).map(|outbox| outbox.mode) {
         Some(Mode::Dirty) if is_only => take_one(state, slot),
@@ -529,45 +519,6 @@ mod tests {
         shard.with(|state| {
             state.get(slot).unwrap().mode = Mode::Blocked;
             assert!(matches!(take_own(state, slot), Taken::Task));
-        });
-    }
-
-    /// A shard with an outbox whose stream takes what it is given.
-    async fn writable() -> (Arc<Shard>, Slot, tokio::net::TcpListener) {
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let stream = Arc::new(TcpStream::connect(listener.local_addr().unwrap()).await.unwrap());
-        let shard = Shard::new(0, 1_000, Budget::new(1_000_000), Batches::default());
-        let slot = shard.with(|state| state.open(Wire::Ws4, Sink::Tcp(stream)));
-        (shard, slot, listener)
-    }
-
-    #[tokio::test]
-    async fn in_a_crowd_one_packet_is_left_to_the_flusher() {
-        let (shard, slot, _listener) = writable().await;
-        shard.push(slot, &Packet::control("2"), Class::Control);
-        shard.with(|state| {
-            state.lone = 0;
-            assert!(matches!(take_own(state, slot), Taken::Nothing));
-        });
-        let mut chunk = Vec::new();
-        assert!(flush(&shard, &mut chunk));
-        assert_eq!(shard.with(|state| state.lone), LONE, "there was no crowd");
-        shard.push(slot, &Packet::control("2"), Class::Control);
-        shard.with(|state| {
-            assert!(matches!(take_own(state, slot), Taken::Job(_)));
-            assert_eq!(state.lone, LONE - 1);
-        });
-    }
-
-    #[tokio::test]
-    async fn several_packets_leave_at_once_in_a_crowd_too() {
-        let (shard, slot, _listener) = writable().await;
-        for _ in 0..2 {
-            shard.push(slot, &Packet::control("2"), Class::Control);
-        }
-        shard.with(|state| {
-            state.lone = 0;
-            assert!(matches!(take_own(state, slot), Taken::Job(_)));
         });
     }
 }

@@ -78,8 +78,6 @@ pub(crate) struct State {
     pub(crate) rooms: Rooms,
     /// Outboxes in mode `Dirty`, and some that were.
     pub(crate) dirty: Dirty,
-    /// So many sessions may still write their one packet themselves: then the flusher looks whether there is a crowd ([`crate::flush::own`]).
-    pub(crate) lone: u8,
     /// Outboxes in which all that waits has to wait for a log.
     pub(crate) held: Vec<Slot>,
     /// The flusher's waker while it sleeps.
@@ -131,7 +129,6 @@ impl Shard {
                 outboxes: Slab::new(),
                 rooms: Rooms::default(),
                 dirty: Dirty::default(),
-                lone: 0,
                 held: Vec::new(),
                 flusher: None,
                 budget,
