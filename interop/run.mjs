@@ -45,7 +45,9 @@ const plan = groups()
   .filter(({ shards }) => !pythonServer || shards === 1)
   .map((group) => ({ group, cases: casesOf(group).filter((name) => wanted(`${group.name}/${name}`)) }))
   .filter(({ cases }) => cases.length > 0);
-const browser = pythonServer ? [] : browserCases().filter(wanted);
+const browser = browserCases()
+  .filter((name) => !pythonServer || name.startsWith("browser/trunkline"))
+  .filter(wanted);
 const examples = pythonServer ? [] : exampleCases().filter(wanted);
 // The chat is an app of the program `trunkline`: the reference server has none.
 const chat = options.reference || pythonServer ? [] : chatCases().filter(wanted);
