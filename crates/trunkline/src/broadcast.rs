@@ -152,6 +152,7 @@ impl Broadcast {
 
     /// Sends an event and collects the receivers' answers, until all have answered or the timeout is over. The answers that
     /// came are kept: each receiver has one entry, with [`AckError::Timeout`] where none came.
+    /// While memory is short (`max_memory`) further answers are not kept: those receivers have [`AckError::Timeout`] too.
     ///
     /// # Errors
     /// As [`Broadcast::emit`].
